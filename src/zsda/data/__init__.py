@@ -1,0 +1,1 @@
+"""Images, labels and the loaders above them."""

@@ -1,0 +1,247 @@
+"""LightningDataModules: aligned views for training, settings for evaluation."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler, default_collate
+
+from zsda.data.datasets import Cityscapes, GeneratedSet, SegmentationDataset, read_image, read_label, read_pair
+from zsda.data.faults import Fault, collate, load_or_fault
+from zsda.data.transforms import EvaluationTransform, TrainingTransform, resize_mask
+from zsda.errors import ConfigError, DataError
+
+_log = logging.getLogger(__name__)
+
+SOURCE = "source"
+PROTOCOLS = ("sdgpa", "full")
+
+
+class EpochSampler(DistributedSampler[tuple[int, int]]):
+    """Yields (epoch, index), so that a sample's augmentation is a function of the seed, the epoch and the sample alone."""
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]  # the base is typed for plain indices
+        return ((self.epoch, int(index)) for index in super().__iter__())
+
+
+class UnpaddedSampler(Sampler[int]):
+    """Gives each process its share of the indices, each index to exactly one, without repeating any to fill up."""
+
+    def __init__(self, count: int, rank: int, world_size: int) -> None:
+        self._indices = range(rank, count, world_size)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices)
+
+
+class ViewsDataset(Dataset[Any]):
+    """Scenes, each as several views with one label.
+
+    Args:
+        views: view name -> dataset; only scenes that every view has are used.
+        transform: applied to all views of a scene together.
+        seed: of the augmentation.
+
+    Raises:
+        DataError: the views have no scene in common.
+    """
+
+    def __init__(self, views: Mapping[str, SegmentationDataset], transform: TrainingTransform, seed: int) -> None:
+        self._samples = {name: {s.key: s for s in dataset.samples} for name, dataset in views.items()}
+        common = set.intersection(*(set(samples) for samples in self._samples.values()))
+        self.keys = sorted(common)
+        if not self.keys:
+            raise DataError(f"the views {', '.join(views)} have no scene in common; expected equal <city>/<frame> names in all")
+        for name, samples in self._samples.items():
+            if len(samples) > len(self.keys):
+                _log.warning("%s: %d of %d scenes are used, the other views lack the rest", name, len(self.keys), len(samples))
+        self._transform, self._seed = transform, seed
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
+        """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index)."""
+        epoch, index = place
+        return load_or_fault(lambda: self._load(epoch, self.keys[index]))
+
+    def _load(self, epoch: int, key: str) -> dict[str, Any]:
+        samples = {name: by_key[key] for name, by_key in self._samples.items()}
+        label_owner = samples.get(SOURCE)
+        if label_owner is not None:
+            source, mask = read_pair(label_owner)
+        else:
+            source, first = None, next(iter(samples.values()))
+            mask = read_label(first.label, first.encoding)
+        images = {n: source if n == SOURCE and source else read_image(s.image) for n, s in samples.items()}
+        views, labels = self._transform(images, mask, _hash32(self._seed, epoch, key))
+        return {"images": views, "mask": labels, "key": key}
+
+
+def _hash32(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
+
+
+class EvaluationDataset(Dataset[Any]):
+    """Images at the size the network sees, with the labels that a protocol compares with.
+
+    Args:
+        dataset: images and labels.
+        transform: what the network sees.
+        protocol: ``sdgpa`` compares with labels of the network's input size, ``full`` with labels of native size.
+    """
+
+    def __init__(self, dataset: SegmentationDataset, transform: EvaluationTransform, protocol: str) -> None:
+        self._dataset, self._transform, self._protocol = dataset, transform, protocol
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> dict[str, Any] | Fault:
+        """Returns ``image`` (float32 [3, h, w]), ``mask`` (uint8 [H, W]) and ``key``."""
+        return load_or_fault(lambda: self._load(index))
+
+    def _load(self, index: int) -> dict[str, Any]:
+        sample = self._dataset[index]
+        mask = sample["mask"] if self._protocol == "full" else resize_mask(sample["mask"], self._transform.size)
+        return {"image": self._transform(sample["image"]), "mask": torch.tensor(mask), "key": sample["key"]}
+
+
+def _keep_mask_sizes(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stacks images; masks stay a list, since native sizes differ within GTA5."""
+    masks = [sample.pop("mask") for sample in samples]
+    return {**default_collate(samples), "mask": masks}
+
+
+def _collate_evaluation(samples: Sequence[dict[str, Any] | Fault]) -> dict[str, Any]:
+    return collate(samples, stack=_keep_mask_sizes)
+
+
+class EvaluationData(L.LightningDataModule):
+    """The settings to evaluate on, one loader each; under several processes every image is in exactly one share.
+
+    Args:
+        settings: setting name -> dataset.
+        protocol: one of `PROTOCOLS`: ``sdgpa`` scores at the network's input size, ``full`` at the labels' native size.
+        size: height, width that the network sees.
+        batch_size: images per step.
+        num_workers: loader processes.
+
+    Raises:
+        ConfigError: an unknown protocol.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, SegmentationDataset],
+        protocol: str = "sdgpa",
+        size: Sequence[int] = (512, 1024),
+        batch_size: int = 4,
+        num_workers: int = 4,
+    ) -> None:
+        super().__init__()
+        if protocol not in PROTOCOLS:
+            raise ConfigError(f"unknown protocol {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
+        self.settings = dict(settings)
+        self.protocol, self.size = protocol, tuple(size)
+        self._batch_size, self._num_workers = batch_size, num_workers
+
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        """Returns one loader for each setting, in their order."""
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return [self._loader(dataset, rank, world) for dataset in self.settings.values()]
+
+    def _loader(self, dataset: SegmentationDataset, rank: int, world: int) -> DataLoader[Any]:
+        return DataLoader(
+            EvaluationDataset(dataset, EvaluationTransform(self.size), self.protocol),
+            sampler=UnpaddedSampler(len(dataset), rank, world),
+            batch_size=self._batch_size,
+            num_workers=self._num_workers,
+            collate_fn=_collate_evaluation,
+        )
+
+
+class ViewsData(L.LightningDataModule):
+    """Source images and generated sets as aligned views.
+
+    Args:
+        source: the labelled training images.
+        validation: name -> dataset to watch during training; never a target set with labels.
+        generated_root: where the generated sets lie, as ``<domain>_<recipe>``.
+        domain: name of the domain; None where only the source is trained on.
+        transform: augmentation of the training views.
+        batch_size: scenes per step and process.
+        num_workers: loader processes.
+        seed: of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        source: Cityscapes,
+        validation: Mapping[str, SegmentationDataset],
+        generated_root: str | Path,
+        domain: str | None,
+        transform: TrainingTransform,
+        batch_size: int = 4,
+        num_workers: int = 4,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source, self.transform = source, transform
+        self.watched = EvaluationData(validation, "sdgpa", transform.size, batch_size, num_workers)
+        self._generated_root, self._domain = Path(generated_root), domain
+        self._batch_size, self._num_workers, self._seed = batch_size, num_workers, seed
+        self._views: list[str] = [SOURCE]
+
+    def select(self, views: Sequence[str]) -> None:
+        """Chooses the views of the next training: ``source`` or names of recipes.
+
+        Raises:
+            ConfigError: a generated view is asked for without a domain.
+            DataError: a generated set is not there.
+        """
+        self._views = list(views)
+        self.training_set()
+
+    def training_set(self) -> ViewsDataset:
+        """Returns the aligned scenes of the chosen views."""
+        return ViewsDataset({view: self._dataset(view) for view in self._views}, self.transform, self._seed)
+
+    def _dataset(self, view: str) -> SegmentationDataset:
+        if view == SOURCE:
+            return self.source
+        if self._domain is None:
+            raise ConfigError(f"the view {view!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name")
+        return GeneratedSet(self._generated_root / f"{self._domain}_{view}", self.source)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Returns shuffled scenes; the last incomplete batch is dropped, as published."""
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        dataset = self.training_set()
+        if len(dataset) < self._batch_size * world:
+            raise ConfigError(
+                f"data.batch_size={self._batch_size} on {world} processes needs {self._batch_size * world} scenes, "
+                f"there are {len(dataset)}; lower data.batch_size"
+            )
+        return DataLoader(
+            dataset,
+            sampler=EpochSampler(dataset, world, rank, shuffle=True, seed=self._seed, drop_last=True),
+            batch_size=self._batch_size,
+            num_workers=self._num_workers,
+            collate_fn=collate,
+            drop_last=True,
+            persistent_workers=self._num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        """Returns one loader for each watched set."""
+        self.watched.trainer = self.trainer
+        return self.watched.test_dataloader()

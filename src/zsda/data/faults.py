@@ -1,0 +1,75 @@
+"""Bad files met in the middle of a run.
+
+Data loader workers cannot raise a clean error into the main process, and one damaged image among thousands should not end a
+run. So a dataset returns a `Fault` where it would raise, `collate` keeps faults beside the good samples, and a `FaultLog` in
+the main process counts them, or raises where going on would be wrong.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.data import default_collate
+
+from zsda.data.datasets import DamagedImageError
+from zsda.errors import DataError, IncompleteError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What was wrong with one sample; ``fatal`` where leaving it out would hide a mistake in the whole set."""
+
+    message: str
+    fatal: bool
+
+
+def load_or_fault(load: Callable[[], dict[str, Any]]) -> dict[str, Any] | Fault:
+    """Calls ``load`` and returns its sample, or the fault that kept it from being read."""
+    try:
+        return load()
+    except DataError as error:
+        return Fault(str(error), fatal=not isinstance(error, DamagedImageError))
+
+
+def collate(
+    samples: Sequence[dict[str, Any] | Fault],
+    stack: Callable[[list[dict[str, Any]]], dict[str, Any]] = default_collate,
+) -> dict[str, Any]:
+    """Makes a batch of the good samples; ``faults`` lists the others, and is all there is if no sample is good."""
+    good = [sample for sample in samples if not isinstance(sample, Fault)]
+    batch = stack(good) if good else {}
+    return {**batch, "faults": [sample for sample in samples if isinstance(sample, Fault)]}
+
+
+class FaultLog:
+    """Counts the files that a run had to leave out."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def take(self, batch: dict[str, Any]) -> bool:
+        """Removes and records the faults of a batch; returns whether anything good is left in it.
+
+        Raises:
+            DataError: a fault that makes the whole set doubtful, e.g. an id outside the table.
+        """
+        for fault in batch.pop("faults", []):
+            if fault.fatal:
+                raise DataError(fault.message)
+            if fault.message not in self.messages:
+                _log.warning("left out: %s", fault.message)
+                self.messages.append(fault.message)
+        return bool(batch)
+
+    def conclude(self, done: str) -> None:
+        """Says at the end of a run what was left out.
+
+        Raises:
+            IncompleteError: something was.
+        """
+        if self.messages:
+            count = len(self.messages)
+            raise IncompleteError(f"{done}, but {count} damaged file{'s were' * (count > 1) or ' was'} left out: {'; '.join(self.messages)}")

@@ -1,0 +1,65 @@
+"""ResNets as feature extractors, with ImageNet weights where asked for."""
+
+from typing import Any
+from urllib.error import URLError
+
+import torchvision
+from torch import Tensor, nn
+
+from zsda.errors import ConfigError, ModelError
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+class ResNetFeatures(nn.Module):
+    """A torchvision ResNet (He et al., CVPR 2016) without its classifier; torchvision's key names are kept.
+
+    Args:
+        name: one of `RESNETS`.
+        pretrained: load torchvision's newest ImageNet weights (``IMAGENET1K_V2`` for ResNet-50).
+        dilate: replace the stride of the last three stages by dilation, as torchvision's ``replace_stride_with_dilation``.
+
+    Raises:
+        ConfigError: an unknown name.
+        ModelError: the weights cannot be fetched.
+    """
+
+    def __init__(self, name: str, pretrained: bool = False, dilate: tuple[bool, bool, bool] = (False, False, False)) -> None:
+        super().__init__()
+        if name not in RESNETS:
+            raise ConfigError(f"unknown backbone {name!r}; expected one of {', '.join(RESNETS)}")
+        options: dict[str, Any] = {"replace_stride_with_dilation": list(dilate)} if any(dilate) else {}
+        resnet = _resnet(name, pretrained, options)
+        for part in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
+            self.add_module(part, getattr(resnet, part))
+        self.out_channels = tuple(_width(getattr(self, f"layer{stage}")) for stage in (1, 2, 3, 4))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps [B, 3, H, W] to the outputs of the four stages."""
+        features = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        stages = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            features = stage(features)
+            stages.append(features)
+        return tuple(stages)
+
+
+def _width(stage: nn.Module) -> int:
+    last = list(stage.children())[-1]
+    return int(getattr(last, "conv3", getattr(last, "conv2", None)).out_channels)  # type: ignore[union-attr]  # one of both exists
+
+
+def _resnet(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+    try:
+        return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
+    except (URLError, OSError) as error:
+        raise ModelError(imagenet_unreachable(name, error)) from error
+
+
+def imagenet_unreachable(name: str, error: Exception) -> str:
+    """Says that ImageNet weights cannot be fetched, and the two ways out."""
+    reason = " ".join(str(error).split())[:200]
+    return (
+        f"the ImageNet weights of {name} cannot be fetched ({reason}); fetch them on a machine with network and give "
+        "model.weights=FILE, or start from random weights with model.pretrained=false"
+    )

@@ -1,0 +1,89 @@
+"""The DeepLab networks of the two papers, with the key names of their checkpoints."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zsda.models.backbones import ResNetFeatures
+
+
+def _conv_bn_relu(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _resize(maps: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class _PooledContext(nn.Sequential):
+    """The image-level branch of the pyramid: pooled to one pixel and spread again."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.AdaptiveAvgPool2d(1), *_conv_bn_relu(inputs, outputs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return _resize(super().forward(features), features)
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling (Chen et al., ECCV 2018, section 3.1).
+
+    Args:
+        inputs: channels of the features.
+        rates: dilation of the three 3x3 branches.
+        width: channels of each branch and of the result.
+    """
+
+    def __init__(self, inputs: int, rates: tuple[int, ...] = (6, 12, 18), width: int = 256) -> None:
+        super().__init__()
+        dilated = [_conv_bn_relu(inputs, width, 3, rate) for rate in rates]
+        self.convs = nn.ModuleList([_conv_bn_relu(inputs, width), *dilated, _PooledContext(inputs, width)])
+        self.project = nn.Sequential(*_conv_bn_relu(width * len(self.convs), width), nn.Dropout(0.1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps [B, inputs, h, w] to [B, width, h, w]."""
+        return self.project(torch.cat([branch(features) for branch in self.convs], dim=1))
+
+
+class _Decoder(nn.Module):
+    """Joins the pyramid with the low-level features and classifies."""
+
+    def __init__(self, low_level: int, high_level: int, num_classes: int) -> None:
+        super().__init__()
+        self.project = _conv_bn_relu(low_level, 48)
+        self.aspp = ASPP(high_level)
+        self.classifier = nn.Sequential(*_conv_bn_relu(256 + 48, 256, 3), nn.Conv2d(256, num_classes, 1))
+
+    def forward(self, low_level: Tensor, high_level: Tensor) -> Tensor:
+        skip = self.project(low_level)
+        return self.classifier(torch.cat([skip, _resize(self.aspp(high_level), skip)], dim=1))
+
+
+class DeepLabV3Plus(nn.Module):
+    """DeepLabV3+ as SDGPA trains it: output stride 32, plain ASPP, 48-channel low-level skip.
+
+    Args:
+        num_classes: output channels; the published networks have 20, the last of them "void".
+        backbone: a torchvision ResNet, ``resnet18`` to ``resnet152``.
+        pretrained: start the backbone from ImageNet weights.
+
+    Raises:
+        ConfigError: an unknown backbone.
+        ModelError: the ImageNet weights cannot be fetched.
+    """
+
+    def __init__(self, num_classes: int, backbone: str = "resnet50", pretrained: bool = False) -> None:
+        super().__init__()
+        self.backbone = ResNetFeatures(backbone, pretrained)
+        low_level, *_, high_level = self.backbone.out_channels
+        self.classifier = _Decoder(low_level, high_level, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps normalised images [B, 3, H, W] to logits [B, num_classes, H, W]."""
+        low_level, *_, high_level = self.backbone(images)
+        return _resize(self.classifier(low_level, high_level), images)

@@ -1,0 +1,34 @@
+"""Networks of segmentation-models-pytorch."""
+
+import segmentation_models_pytorch as smp
+from torch import nn
+
+from zsda.errors import ConfigError, ModelError
+from zsda.models.backbones import imagenet_unreachable
+
+
+def library_model(architecture: str, encoder: str, num_classes: int, pretrained: bool = False) -> nn.Module:
+    """Builds any decoder of segmentation-models-pytorch on any of its encoders.
+
+    Args:
+        architecture: e.g. ``deeplabv3plus``, ``unet``, ``fpn``, ``segformer``, ``upernet``.
+        encoder: e.g. ``resnet18``, ``mit_b2``, ``tu-convnext_tiny``.
+        num_classes: output channels.
+        pretrained: start the encoder from ImageNet weights.
+
+    Raises:
+        ConfigError: the library does not know this architecture or encoder.
+        ModelError: the ImageNet weights cannot be fetched.
+    """
+    try:
+        return smp.create_model(architecture, encoder, "imagenet" if pretrained else None, classes=num_classes)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"model.architecture={architecture} model.encoder={encoder}: {reason}; expected names of segmentation-models-pytorch"
+        ) from error
+    except Exception as error:
+        # The hub client raises its own kinds of errors, which differ between its versions.
+        if not pretrained:
+            raise
+        raise ModelError(imagenet_unreachable(encoder, error)) from error

@@ -1,0 +1,178 @@
+"""Writing to disk so that a reader never meets half a file, and run folders built on that."""
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from zsda.errors import StoreError
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Writes a file so that it exists either as before or complete.
+
+    Raises:
+        StoreError: the file system refuses, for want of space or of permission.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(describe_os_error(error, path)) from error
+
+
+def describe_os_error(error: OSError, path: Path) -> str:
+    """Says in one line why the operating system refused to write ``path`` and what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"no space left to write {path}; free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
+    return f"cannot write {path}: {error.strerror or error}; expected a folder that this user may write to"
+
+
+def to_json(value: Any) -> bytes:  # noqa: ANN401 - anything that JSON knows
+    """Serialises plain values readably and always in the same order."""
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class PhaseFolder:
+    """``runs/<name>/<phase>/``: the checkpoint to resume from while it runs, its weights and report when it is finished."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint = path / "last.ckpt"
+        self.weights = path / "weights.safetensors"
+        self._report = path / "phase.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the report, which is written last, is there."""
+        return self._report.is_file()
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """Marks the phase as finished."""
+        write_atomic(self._report, to_json(report))
+
+    def report(self) -> dict[str, Any]:
+        """Returns what `finish` was given."""
+        return json.loads(self._report.read_text())
+
+
+class RunFolder:
+    """``runs/<name>/``: one training with its settings, where they came from, and its phases.
+
+    Args:
+        path: the folder; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._record = path / "run.json"
+
+    def claim(self, settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+        """Starts the run, or continues it if it was started with the same settings.
+
+        Args:
+            settings: plain values that determine the result.
+            provenance: plain values that say where, when and how it was started; one entry is kept for each start.
+
+        Raises:
+            StoreError: the folder holds a run with other settings, or cannot be written.
+        """
+        starts = []
+        if self._record.is_file():
+            record = self.record()
+            differing = differences(record["settings"], json.loads(to_json(settings)))
+            if differing:
+                raise StoreError(
+                    f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); give the new one another name=..., "
+                    "or delete the folder"
+                )
+            starts = record["starts"]
+        write_atomic(self._record, to_json({"settings": settings, "starts": [*starts, provenance]}))
+
+    def record(self) -> dict[str, Any]:
+        """Returns ``settings`` and ``starts`` as `claim` wrote them.
+
+        Raises:
+            StoreError: the folder holds no run.
+        """
+        try:
+            return json.loads(self._record.read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.path} holds no run of zsda.train; expected {self._record.name} in it") from error
+
+    def phase(self, name: str) -> PhaseFolder:
+        """Returns the folder of a phase."""
+        return PhaseFolder(self.path / name)
+
+    def phase_names(self) -> list[str]:
+        """Returns the phases of the run's method, in their order."""
+        return [phase["name"] for phase in self.record()["settings"]["method"]["phases"]]
+
+
+def latest_finished_run(root: Path) -> RunFolder:
+    """Returns the run under ``root`` whose last phase was finished most recently.
+
+    Raises:
+        StoreError: there is none.
+    """
+    finished: list[tuple[float, RunFolder]] = []
+    for record in root.glob("*/run.json"):
+        run = RunFolder(record.parent)
+        last = run.phase(run.phase_names()[-1])
+        if last.finished:
+            finished.append((last.weights.stat().st_mtime, run))
+    if not finished:
+        raise StoreError(f"no finished run under {root}; train one with python -m zsda.train, or give run=NAME or ckpt=FILE")
+    return max(finished, key=lambda entry: entry[0])[1]
+
+
+def differences(found: Any, asked: Any, prefix: str = "") -> list[str]:  # noqa: ANN401 - JSON values
+    """Lists the dotted keys in which two JSON values differ, as ``key: found, asked for other``."""
+    if isinstance(found, dict) and isinstance(asked, dict):
+        keys = sorted(found.keys() | asked.keys())
+        return [line for key in keys for line in differences(found.get(key), asked.get(key), f"{prefix}.{key}".lstrip("."))]
+    return [] if found == asked else [f"{prefix}: {found!r}, asked for {asked!r}"]
+
+
+def provenance() -> dict[str, Any]:
+    """Describes this start: command line, time, versions, git revision, host."""
+    return {
+        "command": ["python", "-m", Path(sys.argv[0]).stem, *sys.argv[1:]],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": _git_revision(),
+        "host": platform.node(),
+        "versions": {name: version(name) for name in ("zsda", "torch", "torchvision", "lightning", "diffusers", "numpy")},
+    }
+
+
+def _git_revision() -> str | None:
+    """Returns the revision of the checkout that zsda runs from, with ``+`` if it has changes; None for an installed wheel."""
+    folder = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
