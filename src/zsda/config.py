@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,15 @@ from zsda.errors import ConfigError, ZsdaError
 _log = logging.getLogger(__name__)
 
 TRACEBACK_VARIABLE = "ZSDA_TRACEBACK"
+
+# Said by libraries about what is meant as it is, or about their own insides.
+_EXPECTED_WARNINGS = (
+    r"Checkpoint directory .* exists and is not empty",
+    r".*does not have many workers which may be a bottleneck",
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
+    r".*smaller than the logging interval",
+    r".*pin_memory.* argument is set as true but no accelerator is found",
+)
 
 
 def conf_dir() -> Path:
@@ -45,6 +55,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
 
         @functools.wraps(main)
         def task(config: DictConfig) -> float | None:
+            for message in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message=message)
             try:
                 return main(config)
             except ZsdaError as error:
@@ -125,11 +137,60 @@ def build(node: DictConfig, **arguments: Any) -> Any:  # noqa: ANN401 - whatever
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """Resolves a config to dicts, lists and plain values."""
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    return container  # type: ignore[return-value]  # a DictConfig gives a dict
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # a DictConfig gives a dict
 
 
 def prepare_world(config: DictConfig) -> None:
     """Lets the chosen world put its data on disk where it makes them itself."""
     if config.world.prepare is not None:
         build(config.world.prepare)
+
+
+def build_network(node: DictConfig, **arguments: Any) -> Any:  # noqa: ANN401 - an nn.Module, but torch is not imported here
+    """Builds a network from its config, whose key ``weights`` names a file and is no argument of its constructor."""
+    return build(OmegaConf.masked_copy(node, [str(key) for key in node if key != "weights"]), **arguments)
+
+
+def trainer_factory(node: DictConfig) -> Callable[..., Any]:
+    """Returns what makes Lightning trainers of the chosen kind.
+
+    Raises:
+        ConfigError: a sweep over a strategy that starts processes by itself; at the call, a device that is not there.
+    """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    launches = node.get("strategy", "auto") != "auto" and node.devices != 1
+    if launches and HydraConfig.get().mode == RunMode.MULTIRUN and "LOCAL_RANK" not in os.environ:
+        raise ConfigError(
+            "-m with trainer.strategy over several devices would start the whole sweep once per device; use trainer.devices=1, "
+            "torchrun, or hydra/launcher=submitit_slurm"
+        )
+    make = build(node)
+
+    def guarded(**arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
+        try:
+            return make(**arguments)
+        except (MisconfigurationException, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"trainer: {' '.join(str(error).split())}; trainer=auto takes what the machine has"
+            ) from error
+
+    return guarded
+
+
+def choices() -> dict[str, str]:
+    """Returns config group -> chosen option of this run, Hydra's own groups left out."""
+    chosen = HydraConfig.get().runtime.choices
+    return {str(group): str(option) for group, option in chosen.items() if not str(group).startswith("hydra/")}
+
+
+def compose_group(name: str, group: str, option: str) -> DictConfig:
+    """Composes one group of a command with another option than the command line chose.
+
+    Raises:
+        ConfigError: no such option in ``conf/`` or in the ``--config-dir`` folders.
+    """
+    try:
+        return hydra.compose(name, overrides=[f"{group}={option}"])[group]
+    except HydraException as error:
+        raise ConfigError(f"{' '.join(str(error).split())}; if it is your own, give its --config-dir") from error

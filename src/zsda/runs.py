@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,7 +40,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 def describe_os_error(error: OSError, path: Path) -> str:
     """Says in one line why the operating system refused to write ``path`` and what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"no space left to write {path}; free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
+        remedy = "free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
+        return f"no space left to write {path}; {remedy}"
     return f"cannot write {path}: {error.strerror or error}; expected a folder that this user may write to"
 
 
@@ -52,6 +53,12 @@ def to_json(value: Any) -> bytes:  # noqa: ANN401 - anything that JSON knows
 def digest(content: bytes) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class PhaseFolder:
@@ -88,30 +95,35 @@ class RunFolder:
         self.path = path
         self._record = path / "run.json"
 
-    def claim(self, settings: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+    def claim(
+        self, settings: Mapping[str, Any], choices: Mapping[str, str], phases: Sequence[str], start: Mapping[str, Any]
+    ) -> None:
         """Starts the run, or continues it if it was started with the same settings.
 
         Args:
             settings: plain values that determine the result.
-            provenance: plain values that say where, when and how it was started; one entry is kept for each start.
+            choices: config group -> chosen option.
+            phases: names of the phases, in their order.
+            start: plain values that say where, when and how it was started; one entry is kept for each start.
 
         Raises:
             StoreError: the folder holds a run with other settings, or cannot be written.
         """
+        record = {"settings": settings, "choices": choices, "phases": phases}
         starts = []
         if self._record.is_file():
-            record = self.record()
-            differing = differences(record["settings"], json.loads(to_json(settings)))
+            found = self.record()
+            differing = differences(found["settings"], json.loads(to_json(settings)))
             if differing:
                 raise StoreError(
                     f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); give the new one another name=..., "
                     "or delete the folder"
                 )
-            starts = record["starts"]
-        write_atomic(self._record, to_json({"settings": settings, "starts": [*starts, provenance]}))
+            starts = found["starts"]
+        write_atomic(self._record, to_json({**record, "starts": [*starts, start]}))
 
     def record(self) -> dict[str, Any]:
-        """Returns ``settings`` and ``starts`` as `claim` wrote them.
+        """Returns ``settings``, ``choices``, ``phases`` and ``starts`` as `claim` wrote them.
 
         Raises:
             StoreError: the folder holds no run.
@@ -127,7 +139,7 @@ class RunFolder:
 
     def phase_names(self) -> list[str]:
         """Returns the phases of the run's method, in their order."""
-        return [phase["name"] for phase in self.record()["settings"]["method"]["phases"]]
+        return list(self.record()["phases"])
 
 
 def latest_finished_run(root: Path) -> RunFolder:
@@ -143,7 +155,9 @@ def latest_finished_run(root: Path) -> RunFolder:
         if last.finished:
             finished.append((last.weights.stat().st_mtime, run))
     if not finished:
-        raise StoreError(f"no finished run under {root}; train one with python -m zsda.train, or give run=NAME or ckpt=FILE")
+        raise StoreError(
+            f"no finished run under {root}; train one with python -m zsda.train, or give run=NAME or ckpt=FILE"
+        )
     return max(finished, key=lambda entry: entry[0])[1]
 
 
@@ -151,7 +165,9 @@ def differences(found: Any, asked: Any, prefix: str = "") -> list[str]:  # noqa:
     """Lists the dotted keys in which two JSON values differ, as ``key: found, asked for other``."""
     if isinstance(found, dict) and isinstance(asked, dict):
         keys = sorted(found.keys() | asked.keys())
-        return [line for key in keys for line in differences(found.get(key), asked.get(key), f"{prefix}.{key}".lstrip("."))]
+        return [
+            line for key in keys for line in differences(found.get(key), asked.get(key), f"{prefix}.{key}".lstrip("."))
+        ]
     return [] if found == asked else [f"{prefix}: {found!r}, asked for {asked!r}"]
 
 
@@ -162,7 +178,9 @@ def provenance() -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_revision(),
         "host": platform.node(),
-        "versions": {name: version(name) for name in ("zsda", "torch", "torchvision", "lightning", "diffusers", "numpy")},
+        "versions": {
+            name: version(name) for name in ("zsda", "torch", "torchvision", "lightning", "diffusers", "numpy")
+        },
     }
 
 
@@ -171,8 +189,25 @@ def _git_revision() -> str | None:
     folder = Path(__file__).parent
     try:
         described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()
+
+
+def without(settings: Mapping[str, Any], dotted_keys: Sequence[str]) -> dict[str, Any]:
+    """Copies nested settings without some of their keys, each given as ``key`` or ``key.inner``."""
+    top = {key for key in dotted_keys if "." not in key}
+    kept = {}
+    for key, value in settings.items():
+        if key in top:
+            continue
+        inner = [dotted.partition(".")[2] for dotted in dotted_keys if dotted.startswith(f"{key}.")]
+        kept[key] = without(value, inner) if inner else value
+    return kept

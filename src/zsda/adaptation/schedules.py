@@ -3,6 +3,8 @@
 A schedule is built once for a method and called for each phase with what the phase knows: its optimiser and its `Horizon`.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,7 +62,7 @@ class Poly:
         def factor(base: float, count: int) -> float:
             return max(poly_factor(count / horizon.length, self.power), self.floor / base)
 
-        factors = [lambda count, base=group["lr"]: factor(base, count) for group in optimizer.param_groups]
+        factors: list[Callable[[int], float]] = [functools.partial(factor, group["lr"]) for group in optimizer.param_groups]
         return {"scheduler": LambdaLR(optimizer, factors), "interval": horizon.unit}
 
 
@@ -77,4 +79,7 @@ class OneCycle:
     def __call__(self, optimizer: Optimizer, horizon: Horizon) -> dict[str, Any]:
         """See `Schedule`."""
         peaks = [group["lr"] for group in optimizer.param_groups]
-        return {"scheduler": OneCycleLR(optimizer, peaks, total_steps=horizon.steps, pct_start=self.rise), "interval": "step"}
+        return {
+            "scheduler": OneCycleLR(optimizer, peaks, total_steps=horizon.steps, pct_start=self.rise),
+            "interval": "step",
+        }

@@ -3,26 +3,21 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import lightning as L
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zsda.adaptation.losses import cross_entropy
 from zsda.adaptation.schedules import Horizon, Schedule
-from zsda.data.faults import FaultLog
-from zsda.data.labels import NUM_CLASSES
-from zsda.evaluation.inference import predict_labels
-from zsda.evaluation.metrics import SegmentationScores
+from zsda.evaluation.inference import ScoringTask
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
-class SegmentationTask(L.LightningModule):
+class SegmentationTask(ScoringTask):
     """Supervised training on one view; the base of the other tasks.
 
     Args:
-        model: images [B, 3, H, W] -> logits [B, C, H, W]; C may exceed the scored classes.
+        model: images [B, 3, H, W] -> logits [B, C, H, W].
         optimizer: makes the optimiser of the parameters.
         schedule: makes the learning rate schedule.
         horizon: what the schedule is laid out for, in epochs or steps.
@@ -39,17 +34,9 @@ class SegmentationTask(L.LightningModule):
         unit: str,
         watched: Sequence[str] = (),
     ) -> None:
-        super().__init__()
-        self.model = model.to(memory_format=torch.channels_last)
+        super().__init__(model, watched)
         self._optimizer, self._schedule = optimizer, schedule
         self._horizon, self._unit = horizon, unit
-        self._watched = list(watched)
-        self.faults = FaultLog()
-        self.scores = nn.ModuleList(SegmentationScores(NUM_CLASSES) for _ in watched)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Maps normalised images [B, 3, H, W] to logits."""
-        return self.model(images.contiguous(memory_format=torch.channels_last))
 
     def training_loss(self, batch: dict[str, Any]) -> Tensor:
         """Cross entropy of the batch's one view."""
@@ -66,15 +53,13 @@ class SegmentationTask(L.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
         """Scores a batch of a watched set."""
-        if not self.faults.take(batch):
-            return
-        for prediction, mask in zip(predict_labels(self, batch["image"], batch["mask"]), batch["mask"], strict=True):
-            self.scores[dataloader_idx].update(prediction, mask)
+        self.score(batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/<set>/miou`` for every watched set."""
-        for name, scores in zip(self._watched, self.scores, strict=True):
-            self.log(f"val/{name}/miou", scores.compute()["miou"].float(), prog_bar=True, rank_zero_only=True)
+        for name, result in self.results().items():
+            self.log(f"val/{name}/miou", result["miou"].float(), prog_bar=True)
+        for scores in self.scores:
             scores.reset()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union
@@ -83,4 +68,7 @@ class SegmentationTask(L.LightningModule):
         self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
         steps = max(1, int(batches) // self.trainer.accumulate_grad_batches)
-        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer, Horizon(self._horizon, self._unit, steps))}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": self._schedule(optimizer, Horizon(self._horizon, self._unit, steps)),
+        }

@@ -24,8 +24,8 @@ PROTOCOLS = ("sdgpa", "full")
 class EpochSampler(DistributedSampler[tuple[int, int]]):
     """Yields (epoch, index), so that a sample's augmentation is a function of the seed, the epoch and the sample alone."""
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]  # the base is typed for plain indices
-        return ((self.epoch, int(index)) for index in super().__iter__())
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return ((self.epoch, index) for index in super().__iter__())  # type: ignore[misc]  # typed for itself
 
 
 class UnpaddedSampler(Sampler[int]):
@@ -58,10 +58,14 @@ class ViewsDataset(Dataset[Any]):
         common = set.intersection(*(set(samples) for samples in self._samples.values()))
         self.keys = sorted(common)
         if not self.keys:
-            raise DataError(f"the views {', '.join(views)} have no scene in common; expected equal <city>/<frame> names in all")
+            raise DataError(
+                f"the views {', '.join(views)} have no scene in common; expected equal <city>/<frame> names in all"
+            )
         for name, samples in self._samples.items():
             if len(samples) > len(self.keys):
-                _log.warning("%s: %d of %d scenes are used, the other views lack the rest", name, len(self.keys), len(samples))
+                _log.warning(
+                    "%s: %d of %d scenes are used, the other views lack the rest", name, len(self.keys), len(samples)
+                )
         self._transform, self._seed = transform, seed
 
     def __len__(self) -> int:
@@ -173,7 +177,8 @@ class ViewsData(L.LightningDataModule):
 
     Args:
         source: the labelled training images.
-        validation: name -> dataset to watch during training; never a target set with labels.
+        validation: labelled images of the source domain to watch during training.
+        watch: views of the validation images to score; generated ones need their set made with split=val.
         generated_root: where the generated sets lie, as ``<domain>_<recipe>``.
         domain: name of the domain; None where only the source is trained on.
         transform: augmentation of the training views.
@@ -185,18 +190,20 @@ class ViewsData(L.LightningDataModule):
     def __init__(
         self,
         source: Cityscapes,
-        validation: Mapping[str, SegmentationDataset],
+        validation: Cityscapes,
+        watch: Sequence[str],
         generated_root: str | Path,
         domain: str | None,
         transform: TrainingTransform,
-        batch_size: int = 4,
-        num_workers: int = 4,
-        seed: int = 0,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
     ) -> None:
         super().__init__()
         self.source, self.transform = source, transform
-        self.watched = EvaluationData(validation, "sdgpa", transform.size, batch_size, num_workers)
         self._generated_root, self._domain = Path(generated_root), domain
+        watched = {view: self._dataset(view, validation) for view in watch}
+        self.watched = EvaluationData(watched, "sdgpa", transform.size, batch_size, num_workers)
         self._batch_size, self._num_workers, self._seed = batch_size, num_workers, seed
         self._views: list[str] = [SOURCE]
 
@@ -212,14 +219,18 @@ class ViewsData(L.LightningDataModule):
 
     def training_set(self) -> ViewsDataset:
         """Returns the aligned scenes of the chosen views."""
-        return ViewsDataset({view: self._dataset(view) for view in self._views}, self.transform, self._seed)
+        return ViewsDataset(
+            {view: self._dataset(view, self.source) for view in self._views}, self.transform, self._seed
+        )
 
-    def _dataset(self, view: str) -> SegmentationDataset:
+    def _dataset(self, view: str, source: Cityscapes) -> SegmentationDataset:
         if view == SOURCE:
-            return self.source
+            return source
         if self._domain is None:
-            raise ConfigError(f"the view {view!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name")
-        return GeneratedSet(self._generated_root / f"{self._domain}_{view}", self.source)
+            raise ConfigError(
+                f"the view {view!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name"
+            )
+        return GeneratedSet(self._generated_root / f"{self._domain}_{view}", source)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Returns shuffled scenes; the last incomplete batch is dropped, as published."""

@@ -11,7 +11,7 @@ is reported before anything heavy starts. `SegmentationDataset` reads what they 
     <data_root>/<domain>_<recipe>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png      (labels: those of the source)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -131,7 +131,9 @@ def gta5_samples(root: Path, subset: Path | None) -> list[Sample]:
 def generated_samples(root: Path, split: str, source: Sequence[Sample]) -> list[Sample]:
     """Lists a generated set, with the labels of the source images that its images were made from."""
     name = root.name
-    images = _find(name, root, f"leftImg8bit/{split}", "*/*_leftImg8bit.png", way_out="make it with python -m zsda.generate")
+    images = _find(
+        name, root, f"leftImg8bit/{split}", "*/*_leftImg8bit.png", way_out="make it with python -m zsda.generate"
+    )
     by_key = {sample.key: sample for sample in source}
     samples = []
     for image in images:
@@ -159,7 +161,9 @@ def _key(image: Path, suffix: str) -> str:
 
 def _pair(what: str, images: Sequence[Path], suffix: str, labels: Path, label_suffix: str) -> list[Sample]:
     keys = [_key(image, suffix) for image in images]
-    encoding = next((e for e in ENCODINGS if (labels / (keys[0] + label_suffix.format(encoding=e))).exists()), ENCODINGS[0])
+    encoding = next(
+        (e for e in ENCODINGS if (labels / (keys[0] + label_suffix.format(encoding=e))).exists()), ENCODINGS[0]
+    )
     ending = label_suffix.format(encoding=encoding)
     samples = [Sample(k, image, labels / (k + ending), encoding) for k, image in zip(keys, images, strict=True)]
     _check_labels(what, samples)
@@ -179,7 +183,9 @@ def _read_list(path: Path) -> list[str]:
     try:
         names = path.read_text().split()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text file with one image name a line") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); expected a text file with one image name a line"
+        ) from error
     foreign = [name for name in names if Path(name).name != name]
     if foreign:
         raise DataError(f"{path}: {foreign[0]!r} is a path; expected bare file names, one a line")

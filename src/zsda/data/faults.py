@@ -71,5 +71,5 @@ class FaultLog:
             IncompleteError: something was.
         """
         if self.messages:
-            count = len(self.messages)
-            raise IncompleteError(f"{done}, but {count} damaged file{'s were' * (count > 1) or ' was'} left out: {'; '.join(self.messages)}")
+            counted = "1 damaged file was" if len(self.messages) == 1 else f"{len(self.messages)} damaged files were"
+            raise IncompleteError(f"{done}, but {counted} left out: {'; '.join(self.messages)}")

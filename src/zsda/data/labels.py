@@ -86,9 +86,9 @@ def _lookup(pairs: list[tuple[int, int]]) -> NDArray[np.uint8]:
 _FROM_LABEL_IDS = _lookup([(c.label_id % 256, c.train_id) for c in TABLE])
 _FROM_TRAIN_IDS = _lookup([(c.train_id, c.train_id) for c in CLASSES])
 _TO_LABEL_IDS = np.zeros(256, np.uint8)
-_TO_LABEL_IDS[: NUM_CLASSES] = [c.label_id for c in CLASSES]
+_TO_LABEL_IDS[:NUM_CLASSES] = [c.label_id for c in CLASSES]
 _COLOURS = np.zeros((256, 3), np.uint8)
-_COLOURS[: NUM_CLASSES] = [c.colour for c in CLASSES]
+_COLOURS[:NUM_CLASSES] = [c.colour for c in CLASSES]
 
 
 def to_train_ids(ids: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:

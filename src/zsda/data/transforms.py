@@ -73,16 +73,18 @@ class TrainingTransform:
 
     def __init__(
         self,
-        size: Size = (512, 1024),
-        crop: Size | None = (384, 768),
-        flip: float = 0.5,
-        brightness: Sequence[float] = (0.5, 1.5),
-        contrast: Sequence[float] = (0.5, 1.5),
-        saturation: Sequence[float] = (0.5, 1.5),
-        hue: Sequence[float] = (-0.3, 0.3),
+        size: Size,
+        crop: Size | None,
+        flip: float,
+        brightness: Sequence[float],
+        contrast: Sequence[float],
+        saturation: Sequence[float],
+        hue: Sequence[float],
     ) -> None:
         if crop is not None and (crop[0] > size[0] or crop[1] > size[1]):
-            raise ConfigError(f"data.transform: a crop of {tuple(crop)} does not fit into size {tuple(size)} (height, width)")
+            raise ConfigError(
+                f"data.transform: a crop of {tuple(crop)} does not fit into size {tuple(size)} (height, width)"
+            )
         self.size = size
         cropping = [] if crop is None else [A.RandomCrop(*crop)]
         self._geometry = [*cropping, A.HorizontalFlip(p=flip)]

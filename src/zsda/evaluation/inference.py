@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -35,37 +35,62 @@ def predict_labels(model: Callable[[Tensor], Tensor], images: Tensor, masks: Seq
     return predictions
 
 
-class EvaluationTask(L.LightningModule):
-    """Scores a network on any number of settings.
+class ScoringTask(L.LightningModule):
+    """A network with one score for each of several labelled sets; the base of training and evaluation.
 
     Args:
-        model: images -> logits.
-        settings: names, in the order of the loaders.
-        masks: folder for coloured predictions, ``<masks>/<setting>/<key>.png``; None writes none.
+        model: images [B, 3, H, W] -> logits [B, C, H, W]; C may exceed the scored classes.
+        sets: names of the labelled sets, in the order of their loaders.
+
+    Attributes:
+        faults: the damaged files met so far.
     """
 
-    def __init__(self, model: nn.Module, settings: Sequence[str], masks: Path | None = None) -> None:
+    def __init__(self, model: nn.Module, sets: Sequence[str]) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
-        self.settings = list(settings)
+        self.sets = list(sets)
         self.faults = FaultLog()
-        self.scores = nn.ModuleList(SegmentationScores(NUM_CLASSES) for _ in settings)
-        self._masks = masks
+        self._scores = nn.ModuleList(SegmentationScores(NUM_CLASSES) for _ in sets)
+
+    @property
+    def scores(self) -> list[SegmentationScores]:
+        """One accumulated score for each set."""
+        return [cast(SegmentationScores, scores) for scores in self._scores]
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits."""
         return self.model(images.contiguous(memory_format=torch.channels_last))
 
-    def test_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
-        """Scores ``image`` [B, 3, h, w] against the list ``mask`` of [H, W]."""
+    def score(self, batch: dict[str, Any], index: int) -> list[Tensor]:
+        """Adds a batch to the scores of set ``index``; returns the predictions, none if all files are damaged."""
         if not self.faults.take(batch):
-            return
+            return []
         predictions = predict_labels(self, batch["image"], batch["mask"])
-        for prediction, mask, key in zip(predictions, batch["mask"], batch["key"], strict=True):
-            self.scores[dataloader_idx].update(prediction, mask)
-            if self._masks is not None:
-                write_colour_mask(self._masks / self.settings[dataloader_idx] / f"{key}.png", prediction)
+        for prediction, mask in zip(predictions, batch["mask"], strict=True):
+            self.scores[index].update(prediction, mask)
+        return predictions
 
     def results(self) -> dict[str, dict[str, Tensor]]:
-        """Returns setting -> scores, over all processes."""
-        return {name: scores.compute() for name, scores in zip(self.settings, self.scores, strict=True)}
+        """Returns set -> scores, over all processes."""
+        return {name: scores.compute() for name, scores in zip(self.sets, self.scores, strict=True)}
+
+
+class EvaluationTask(ScoringTask):
+    """Scores a network, and paints its predictions where asked for.
+
+    Args:
+        model: images -> logits.
+        sets: names of the settings, in the order of their loaders.
+        masks: folder for coloured predictions, ``<masks>/<setting>/<key>.png``; None writes none.
+    """
+
+    def __init__(self, model: nn.Module, sets: Sequence[str], masks: Path | None = None) -> None:
+        super().__init__(model, sets)
+        self._masks = masks
+
+    def test_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
+        """Scores ``image`` [B, 3, h, w] against the list ``mask`` of [H, W]."""
+        for prediction, key in zip(self.score(batch, dataloader_idx), batch.get("key", []), strict=True):
+            if self._masks is not None:
+                write_colour_mask(self._masks / self.sets[dataloader_idx] / f"{key}.png", prediction)

@@ -128,6 +128,7 @@ class Faces:
         layers: int [F].
         casts: whether a face throws a shadow, bool [F].
         anchors: where the object of each face stands, world [F, 3].
+        two_sided: whether it has no inside, bool [F].
         seen: whether it is turned to the camera, bool [F].
     """
 
@@ -142,6 +143,7 @@ class Faces:
     layers: NDArray[np.int64]
     casts: NDArray[np.bool_]
     anchors: Floats
+    two_sided: NDArray[np.bool_]
     seen: NDArray[np.bool_]
 
 
@@ -235,9 +237,9 @@ class Mesh:
         """Adds an octagon turned to the camera."""
         self.face([(x + radius[0] * c, y + radius[1] * s, z) for c, s in OCTAGON], paint, normal, two_sided=True)
 
-    def wheel(self, x: float, y: float, z: float, radius: float, paint: Paint) -> None:
-        """Adds an octagon that is seen from the side of its object."""
-        self.face([(x, y + radius * s, z + radius * c) for c, s in OCTAGON], paint, two_sided=True)
+    def wheel(self, x: float, y: float, z: float, radius: float, paint: Paint, side: int) -> None:
+        """Adds an octagon on the left (-1) or right (1) side of its object."""
+        self.face([(x, y + radius * s, z - side * radius * c) for c, s in OCTAGON], paint)
 
     def bar(self, start: tuple[float, float], end: tuple[float, float], width: float, paint: Paint, z: float = 0.0) -> None:
         """Adds a stroke from ``start`` to ``end`` (x, y), turned to the camera."""
@@ -285,6 +287,7 @@ class Mesh:
             layers=frames[:, 4].astype(np.int64),
             casts=frames[:, 6] > 0,
             anchors=anchors,
+            two_sided=rows[:, 19] > 0,
             seen=seen,
         )
 

@@ -24,7 +24,18 @@ class ResNetFeatures(nn.Module):
         ModelError: the weights cannot be fetched.
     """
 
-    def __init__(self, name: str, pretrained: bool = False, dilate: tuple[bool, bool, bool] = (False, False, False)) -> None:
+    conv1: nn.Conv2d
+    bn1: nn.BatchNorm2d
+    relu: nn.ReLU
+    maxpool: nn.MaxPool2d
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
+    def __init__(
+        self, name: str, pretrained: bool = False, dilate: tuple[bool, bool, bool] = (False, False, False)
+    ) -> None:
         super().__init__()
         if name not in RESNETS:
             raise ConfigError(f"unknown backbone {name!r}; expected one of {', '.join(RESNETS)}")

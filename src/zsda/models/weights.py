@@ -36,7 +36,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"no weights at {path}; expected a .safetensors, .pth or .pt file") from error
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path} cannot be read as weights ({reason}); expected a complete file of tensors only") from error
+        raise ModelError(
+            f"{path} cannot be read as weights ({reason}); expected a complete file of tensors only"
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{path} holds no plain state dict; expected a mapping from parameter names to tensors")
     return dict(state)
@@ -73,7 +75,11 @@ def _load_exactly(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
         for key in own.keys() & state.keys()
         if state[key].shape != own[key].shape
     ]
-    for what, keys in (("missing", own.keys() - state.keys()), ("unknown", state.keys() - own.keys()), ("shapes", differing)):
+    for what, keys in (
+        ("missing", own.keys() - state.keys()),
+        ("unknown", state.keys() - own.keys()),
+        ("shapes", differing),
+    ):
         if keys:
             names = sorted(keys)
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""

@@ -1,0 +1,23 @@
+"""``python -m zsda``: lists the commands."""
+
+import sys
+
+from zsda import __version__
+
+COMMANDS = {
+    "generate": "edits source images into the condition that a sentence describes",
+    "train": "adapts a network along the phases of a method",
+    "eval": "scores a network on day, night, snow, rain, fog or game",
+}
+
+
+def main() -> None:
+    """Writes one line for each command."""
+    lines = [f"zsda {__version__}: make segmentation work where no image of the condition exists", ""]
+    lines += [f"  python -m zsda.{name:<9} {does}" for name, does in COMMANDS.items()]
+    lines += ["", "Each explains itself with --help. Without data or a GPU, add world=miniature."]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

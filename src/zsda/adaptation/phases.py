@@ -1,0 +1,203 @@
+"""Runs a method, which is a list of phases: finished ones are skipped, an interrupted one is resumed."""
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from torch import nn
+
+from zsda.adaptation.schedules import Schedule
+from zsda.adaptation.task import OptimizerFactory, SegmentationTask
+from zsda.data.datamodules import ViewsData
+from zsda.data.faults import FaultLog
+from zsda.errors import ConfigError
+from zsda.models.weights import load_weights, save_weights
+from zsda.runs import PhaseFolder, RunFolder
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training with its own data, start weights and schedule.
+
+    Attributes:
+        name: names its folder; unique within the method.
+        task: makes the task from its model, optimiser, schedule, horizon, unit and watched sets.
+        views: what it trains on, ``source`` or names of recipes.
+        epochs: its length, or
+        steps: its length in optimiser steps.
+        horizon: what the schedule is laid out for, in the unit of the length; None is the length itself.
+        start: the earlier phase whose weights it starts from; None starts from the model as it was built.
+
+    Raises:
+        ConfigError: not exactly one length is given, or the horizon ends before it.
+    """
+
+    name: str
+    task: Callable[..., SegmentationTask]
+    views: Sequence[str]
+    epochs: int | None = None
+    steps: int | None = None
+    horizon: int | None = None
+    start: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ConfigError(f"phase {self.name!r}: give either epochs or steps, not both and not none of them")
+        if self.length < 1 or (self.horizon is not None and self.horizon < self.length):
+            raise ConfigError(
+                f"phase {self.name!r}: length {self.length} and horizon {self.horizon}; expected 1 <= length <= horizon"
+            )
+
+    @property
+    def length(self) -> int:
+        """Number of epochs or steps."""
+        return self.epochs if self.epochs is not None else self.steps or 0
+
+    @property
+    def unit(self) -> str:
+        """``epoch`` or ``step``."""
+        return "epoch" if self.epochs is not None else "step"
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What all phases of a run are made with.
+
+    Attributes:
+        model: the network as built; its weights are those that the first phase starts from.
+        data: yields the views that a phase selects.
+        optimizer: makes the optimiser of a phase.
+        schedule: makes its learning rate schedule.
+        trainer: makes its Lightning trainer.
+        loggers: makes its loggers in a folder.
+        seed: every phase is seeded with it, so that a phase does not depend on whether the ones before ran in this process.
+    """
+
+    model: nn.Module
+    data: ViewsData
+    optimizer: OptimizerFactory
+    schedule: Schedule
+    trainer: Callable[..., L.Trainer]
+    loggers: Sequence[Callable[..., Any]]
+    seed: int
+
+
+def run_phases(phases: Sequence[Phase], ingredients: Ingredients, run: RunFolder) -> PhaseFolder:
+    """Runs the phases in order and returns the folder of the last one.
+
+    Raises:
+        ConfigError: names are not unique, or a phase starts from one that does not come before it.
+        DataError: a view of any phase is not there; said before the first phase starts.
+        IncompleteError: everything is finished, but damaged files were left out.
+    """
+    check_phases(phases, ingredients.data)
+    initial = copy.deepcopy(ingredients.model.state_dict())
+    left_out = FaultLog()
+    for number, phase in enumerate(phases, start=1):
+        folder = run.phase(phase.name)
+        title = f"phase {number} of {len(phases)}, {phase.name}"
+        if folder.finished:
+            _log.info("%s: finished before, skipped", title)
+        else:
+            ingredients.data.select(phase.views)
+            ingredients.model.load_state_dict(initial)
+            if phase.start is not None:
+                load_weights(ingredients.model, run.phase(phase.start).weights)
+            scenes = len(ingredients.data.training_set())
+            _log.info("%s: %s, %d scenes, %d %ss", title, " + ".join(phase.views), scenes, phase.length, phase.unit)
+            _train(phase, ingredients, folder)
+        left_out.messages += folder.report()["left_out"]
+    left_out.conclude(f"trained, the weights are {folder.weights}")
+    return folder
+
+
+def check_phases(phases: Sequence[Phase], data: ViewsData) -> None:
+    """Finds what is wrong with a list of phases before anything is started or written.
+
+    Raises:
+        ConfigError: names are not unique, or a phase starts from one that does not come before it.
+        DataError: a view of any phase is not there.
+    """
+    before: list[str] = []
+    for phase in phases:
+        if phase.name in before:
+            raise ConfigError(f"two phases are called {phase.name!r}; expected unique names")
+        if phase.start is not None and phase.start not in before:
+            raise ConfigError(
+                f"phase {phase.name!r} starts from {phase.start!r}; expected one of the phases before it: {before}"
+            )
+        before.append(phase.name)
+        data.select(phase.views)
+
+
+def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
+    L.seed_everything(ingredients.seed, workers=True, verbose=False)
+    task = phase.task(
+        model=ingredients.model,
+        optimizer=ingredients.optimizer,
+        schedule=ingredients.schedule,
+        horizon=phase.horizon or phase.length,
+        unit=phase.unit,
+        watched=list(ingredients.data.watched.settings),
+    )
+    trainer = ingredients.trainer(
+        max_epochs=phase.epochs if phase.epochs is not None else -1,
+        max_steps=phase.steps if phase.steps is not None else -1,
+        callbacks=_callbacks(folder),
+        logger=[make(save_dir=folder.path) for make in ingredients.loggers],
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )
+    started = time.monotonic()
+    resume = folder.checkpoint if folder.checkpoint.is_file() else None
+    if resume is not None:
+        _log.info("resuming from %s", resume)
+    trainer.fit(task, datamodule=ingredients.data, ckpt_path=resume, weights_only=True)
+    if trainer.is_global_zero:
+        save_weights(ingredients.model, folder.weights)
+        folder.finish(
+            {
+                "epochs": trainer.current_epoch,
+                "steps": trainer.global_step,
+                "seconds": round(time.monotonic() - started, 1),
+                "resumed": resume is not None,
+                "left_out": task.faults.messages,
+                "watched": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+            }
+        )
+    trainer.strategy.barrier()
+
+
+def _callbacks(folder: PhaseFolder) -> list[Callback]:
+    checkpoint = ModelCheckpoint(
+        dirpath=folder.path,
+        filename=folder.checkpoint.stem,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    return [checkpoint, LearningRateMonitor(), RichProgressBar(leave=True), EpochLines()]
+
+
+class EpochLines(Callback):
+    """One line of log for each epoch, for terminals that show no progress bar."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock."""
+        self._started, self._first_step = time.monotonic(), trainer.global_step
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Logs loss, scores, and the time that is left at this pace."""
+        metrics = {
+            k: float(v) for k, v in trainer.callback_metrics.items() if k == "train/loss_epoch" or k.startswith("val/")
+        }
+        pace = (time.monotonic() - self._started) / max(1, trainer.global_step - self._first_step)
+        left = pace * max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
+        values = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        _log.info("epoch %d  step %d  %s  %.0f s left", trainer.current_epoch + 1, trainer.global_step, values, left)

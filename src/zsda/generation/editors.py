@@ -1,0 +1,202 @@
+"""Instruction-driven image editors: patches and a sentence in, edited patches out."""
+
+import importlib
+import importlib.metadata
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from zsda.errors import ConfigError, ModelError
+from zsda.generation.pipelines import check_pipeline, digest_pipeline, find_pipeline, load_pipeline, scheduler_names
+
+_log = logging.getLogger(__name__)
+
+PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+_PACKAGES = ("zsda", "torch", "diffusers", "transformers")
+_SCHEDULER_KEYS = (
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "num_train_timesteps",
+    "prediction_type",
+    "timestep_spacing",
+    "steps_offset",
+)
+
+
+class Editor(Protocol):
+    """What generation needs to know of an editor."""
+
+    @property
+    def multiple(self) -> int:
+        """What width and height of a patch must be a multiple of."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """Loads the editor where it is not loaded yet, and moves it."""
+
+    def edit(
+        self, patches: Tensor, prompt: str, seeds: Sequence[int], text_guidance: float, image_guidance: float
+    ) -> Tensor:
+        """Edits patches [N, 3, h, w], uint8 or float in [0, 1], each with its own seed, to uint8 on the CPU."""
+
+    def describe(self) -> dict[str, Any]:
+        """Returns plain values that tell this editor from any other; a key ``versions`` is told but not compared."""
+
+
+class InstructPix2PixEditor:
+    """InstructPix2Pix (Brooks et al., CVPR 2023, arXiv 2211.09800), the editor of SDGPA.
+
+    Nothing is loaded before `to` is called.
+
+    Args:
+        model: id on the hub, or a folder in the format of diffusers.
+        revision: commit, tag or branch on the hub; None takes the newest.
+        precision: ``fp16``, ``bf16``, ``fp32``, or ``auto``: fp16 on a GPU, fp32 elsewhere.
+        scheduler: name of a scheduler of diffusers; None takes the one of the model, for the published one
+            ``EulerAncestralDiscreteScheduler``.
+        steps: number of denoising steps.
+
+    Raises:
+        ConfigError: unknown precision, or no steps.
+    """
+
+    def __init__(
+        self,
+        model: str = "timbrooks/instruct-pix2pix",
+        revision: str | None = None,
+        precision: str = "auto",
+        scheduler: str | None = None,
+        steps: int = 50,
+    ) -> None:
+        if precision not in ("auto", *PRECISIONS):
+            raise ConfigError(f"editor.precision={precision}; expected auto, {', '.join(PRECISIONS)}")
+        if not isinstance(steps, int) or steps < 1:
+            raise ConfigError(f"editor.steps={steps}; expected a whole number of at least 1")
+        self.model, self.revision, self.precision = str(model), revision, precision
+        self.scheduler, self.steps = scheduler, steps
+        self._pipeline: Any = None
+        self._precision = precision
+        self._source: dict[str, Any] = {}
+
+    @property
+    def multiple(self) -> int:
+        """Pixels per latent: 8 for the published model."""
+        return int(self._loaded().vae_scale_factor)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Loads the pipeline where it is not loaded yet, in the precision that suits the device, and moves it.
+
+        Raises:
+            ModelError: there is no pipeline where ``model`` says, or it cannot be loaded.
+            ConfigError: the scheduler is unknown, or the precision is not for this device.
+        """
+        device = torch.device(device)
+        if self._pipeline is None:
+            self._precision = _resolve(self.precision, device)
+            self._pipeline = self._load()
+        self._pipeline.to(device)
+        return self
+
+    def edit(
+        self, patches: Tensor, prompt: str, seeds: Sequence[int], text_guidance: float, image_guidance: float
+    ) -> Tensor:
+        """Edits patches, all in one pass of the pipeline.
+
+        Each patch has a generator of its own on the CPU, for the start noise as for that of each step, so its noise
+        depends neither on its neighbours nor on the device.
+
+        Args:
+            patches: uint8, or float in [0, 1], [N, 3, h, w]; h and w are multiples of `multiple`.
+            prompt: the instruction.
+            seeds: one for each patch.
+            text_guidance: scale of the text, more than 1.
+            image_guidance: scale of the image, at least 1.
+
+        Returns:
+            uint8 [N, 3, h, w] on the CPU.
+
+        Raises:
+            ConfigError: the prompt is longer than the text encoder reads, or the GPU's memory is too small.
+            ModelError: the editor calculates values that are not finite.
+        """
+        pipeline = self._loaded()
+        self._check_length(prompt)
+        images = patches.float() / 255 if patches.dtype == torch.uint8 else patches
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        try:
+            # The precision is the editor's own; an autocast around it would make it another editor.
+            with torch.no_grad(), torch.autocast(pipeline.device.type, enabled=False):
+                edited = pipeline(
+                    prompt=[prompt] * len(images),
+                    image=images,
+                    num_inference_steps=self.steps,
+                    guidance_scale=text_guidance,
+                    image_guidance_scale=image_guidance,
+                    generator=generators,
+                    output_type="pt",
+                ).images
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(f"no memory for {len(images)} patches at once; choose a smaller batch_size=") from error
+        if not edited.isfinite().all():
+            raise ModelError(f"{self.model} overflows in {self._precision}; try editor.precision=bf16 or fp32")
+        return edited.float().mul(255).round().to("cpu", torch.uint8)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns where the model comes from, its schedule and precision; versions are told but not compared."""
+        scheduler = self._loaded().scheduler
+        schedule = {key: scheduler.config[key] for key in _SCHEDULER_KEYS if key in scheduler.config}
+        return {
+            **self._source,
+            "scheduler": {"name": type(scheduler).__name__, **schedule},
+            "steps": self.steps,
+            "precision": self._precision,
+            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        }
+
+    def _loaded(self) -> Any:  # noqa: ANN401 - diffusers is not typed
+        if self._pipeline is None:
+            self.to("cpu")
+        return self._pipeline
+
+    def _load(self) -> Any:  # noqa: ANN401 - diffusers is not typed
+        if self.scheduler is not None and self.scheduler not in scheduler_names():
+            raise ConfigError(f"editor.scheduler={self.scheduler}; expected one of {', '.join(scheduler_names())}")
+        folder = find_pipeline(self.model, self.revision)
+        check_pipeline(folder)
+        pipeline = load_pipeline(folder, PRECISIONS[self._precision])
+        pipeline.set_progress_bar_config(disable=True)
+        if self.scheduler is not None:
+            scheduler = getattr(importlib.import_module("diffusers"), self.scheduler)
+            pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+        self._check_steps(pipeline.scheduler.config["num_train_timesteps"])
+        if Path(self.model).is_dir():
+            self._source = {"model": folder.resolve().name, "digest": digest_pipeline(folder)}
+        else:
+            self._source = {"model": self.model, "revision": folder.name}  # the hub's cache names folders after commits
+        _log.info("editor: %s", self.model)
+        return pipeline
+
+    def _check_steps(self, most: int) -> None:
+        if self.steps > most:
+            raise ConfigError(f"editor.steps={self.steps}; expected at most {most}, as many as in training")
+
+    def _check_length(self, prompt: str) -> None:
+        tokenizer = self._loaded().tokenizer
+        length, most = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
+        if length > most:
+            raise ConfigError(
+                f"domain.prompt has {length} tokens, {self.model} reads {most}; choose a shorter sentence"
+            )
+
+
+def _resolve(precision: str, device: torch.device) -> str:
+    if precision == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    if precision == "fp16" and device.type == "cpu":
+        raise ConfigError("editor.precision=fp16 is for GPUs; on a CPU expected fp32 or bf16, or auto, which chooses")
+    return precision

@@ -1,0 +1,158 @@
+"""InstructPix2Pix pipelines: found on disk or on the hub, checked, and loaded; their files never decide what runs."""
+
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zsda.errors import ModelError
+from zsda.runs import digest
+
+PIPELINE = "StableDiffusionInstructPix2PixPipeline"
+COMPONENTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "vae": ("diffusers", ("AutoencoderKL", "AutoencoderTiny")),
+    "unet": ("diffusers", ("UNet2DConditionModel",)),
+    "scheduler": ("diffusers", ()),  # which ones, `scheduler_names` says
+    "text_encoder": ("transformers", ("CLIPTextModel",)),
+    "tokenizer": ("transformers", ("CLIPTokenizer", "CLIPTokenizerFast")),
+}
+"""The parts that are loaded, and what each may be."""
+
+_UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+_LOADED_SUFFIXES = (".json", ".txt", ".safetensors")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_WAY_OUT = "give editor.model=FOLDER, a folder that save_pretrained wrote"
+
+
+def scheduler_names() -> tuple[str, ...]:
+    """Names the schedulers whose noise comes from the generators that a caller passes."""
+    # DPMSolverSDE draws from a global generator: its images would depend on what was edited before.
+    usable = importlib.import_module("diffusers.schedulers").KarrasDiffusionSchedulers
+    return tuple(sorted(scheduler.name for scheduler in usable if scheduler.name != "DPMSolverSDEScheduler"))
+
+
+def find_pipeline(model: str, revision: str | None) -> Path:
+    """Returns the folder of a pipeline, after fetching it from the hub where ``model`` is an id of the hub.
+
+    Raises:
+        ModelError: there is no such folder, or the hub neither answers nor has answered before.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    if not _HUB_ID.fullmatch(model):
+        raise ModelError(f"editor.model={model}: no such folder; {_WAY_OUT}, or an id of the hub (owner/name)")
+    try:
+        with _quietly(bars=True):
+            unused = dict.fromkeys(_UNUSED)
+            folder = _pipeline_class().download(model, revision=revision, use_safetensors=True, **unused)
+    except Exception as error:
+        # The hub's client raises errors of half a dozen libraries; all of them leave the user with the same way out.
+        raise ModelError(
+            f"editor.model={model}: no such folder, and the hub does not give it ({_reason(error)}); {_WAY_OUT}"
+        ) from error
+    return Path(folder)
+
+
+def check_pipeline(folder: Path) -> None:
+    """Makes sure that a folder holds an InstructPix2Pix pipeline and names no other code than its usual parts.
+
+    Raises:
+        ModelError: it does not.
+    """
+    index = _read_index(folder)
+    if index.get("_class_name") != PIPELINE:
+        raise ModelError(
+            f"editor.model={folder}: model_index.json names the pipeline {index.get('_class_name')!r}; "
+            f"expected {PIPELINE}; {_WAY_OUT}"
+        )
+    for part, (library, classes) in COMPONENTS.items():
+        found = index.get(part)
+        allowed = classes or scheduler_names()
+        if not isinstance(found, list) or len(found) != 2 or found[0] != library or found[1] not in allowed:
+            raise ModelError(
+                f"editor.model={folder}: model_index.json has {part}={json.dumps(found)}; "
+                f"expected {library} and one of {', '.join(allowed)}"
+            )
+
+
+def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - diffusers is not typed
+    """Loads a checked folder on the CPU, without the safety checker, which paints what it doubts black.
+
+    Raises:
+        ModelError: files are missing, damaged or do not fit together.
+    """
+    unused = dict.fromkeys(_UNUSED)
+    try:
+        with _quietly(bars=False):
+            pipeline = _pipeline_class().from_pretrained(
+                folder, requires_safety_checker=False, use_safetensors=True, local_files_only=True, **unused
+            )
+            return pipeline.to(dtype=dtype)
+    except Exception as error:
+        # Which of many errors a damaged file causes depends on the file; the folder is what the user can replace.
+        raise ModelError(f"editor.model={folder}: cannot be loaded ({_reason(error)}); {_WAY_OUT}") from error
+
+
+def digest_pipeline(folder: Path) -> str:
+    """Returns one SHA-256 over the names and contents of all files that loading may read."""
+    files = [folder / "model_index.json"]
+    for part in COMPONENTS:
+        files += [path for path in sorted((folder / part).rglob("*")) if path.suffix in _LOADED_SUFFIXES]
+    listing = [f"{path.relative_to(folder).as_posix()} {_digest_file(path)}" for path in files]
+    return digest("\n".join(listing).encode())
+
+
+def _digest_file(path: Path) -> str:
+    result = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            result.update(block)
+    return result.hexdigest()
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    try:
+        index = json.loads((folder / "model_index.json").read_text())
+    except OSError as error:
+        raise ModelError(f"editor.model={folder}: no pipeline, model_index.json is missing; {_WAY_OUT}") from error
+    except ValueError as error:
+        raise ModelError(f"editor.model={folder}: model_index.json is no JSON ({error}); {_WAY_OUT}") from error
+    if not isinstance(index, dict):
+        raise ModelError(f"editor.model={folder}: model_index.json holds no object; {_WAY_OUT}")
+    return index
+
+
+def _reason(error: BaseException) -> str:
+    """Returns the first line of the error that all began with."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _pipeline_class() -> Any:  # noqa: ANN401 - diffusers is not typed
+    return getattr(importlib.import_module("diffusers"), PIPELINE)  # not at the top: it takes seconds
+
+
+@contextmanager
+def _quietly(bars: bool) -> Iterator[None]:
+    """Keeps remarks of the libraries off the screen, and their bars on request; failures are told by our own errors."""
+    libraries = [importlib.import_module(f"{name}.utils.logging") for name in ("diffusers", "transformers")]
+    before = [(library.get_verbosity(), library.is_progress_bar_enabled()) for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
+        if not bars:
+            library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, (verbosity, with_bars) in zip(libraries, before, strict=True):
+            library.set_verbosity(verbosity)
+            if with_bars:
+                library.enable_progress_bar()

@@ -1,0 +1,156 @@
+import functools
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+
+from tests.data.test_datamodules import views_data
+from zsda.adaptation.phases import Ingredients, Phase, run_phases
+from zsda.adaptation.progressive import ProgressiveAdaptation
+from zsda.adaptation.schedules import Poly
+from zsda.adaptation.task import SegmentationTask
+from zsda.errors import ConfigError, DataError, IncompleteError
+from zsda.models.weights import read_weights
+from zsda.runs import RunFolder
+
+
+class InterruptedTask(ProgressiveAdaptation):
+    """Dies in the middle of its third epoch."""
+
+    def training_step(self, batch, index):
+        if self.current_epoch == 2 and index == 1:
+            raise InterruptedError
+        return super().training_step(batch, index)
+
+
+def ingredients(root, seed=1):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 20, 1))
+    return Ingredients(
+        model=model,
+        data=views_data(root),
+        optimizer=functools.partial(torch.optim.SGD, lr=0.05, momentum=0.9),
+        schedule=Poly(),
+        trainer=functools.partial(L.Trainer, accelerator="cpu", enable_model_summary=False, enable_progress_bar=True),
+        loggers=[functools.partial(CSVLogger, name="csv")],
+        seed=seed,
+    )
+
+
+def two_phases(task=ProgressiveAdaptation, epochs=4):
+    return [
+        Phase("intermediate", task, ["source", "intermediate"], epochs=epochs),
+        Phase("target", ProgressiveAdaptation, ["target", "intermediate"], epochs=1, horizon=3, start="intermediate"),
+    ]
+
+
+def weights(run, phase):
+    return read_weights(run.phase(phase).weights)
+
+
+def equal(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.fixture(scope="module")
+def finished(world_with_sets, tmp_path_factory):
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "finished")
+    run_phases(two_phases(), ingredients(world_with_sets), run)
+    return run
+
+
+def test_both_phases_leave_weights_and_a_report(finished):
+    assert finished.phase("target").finished
+    report = finished.phase("intermediate").report()
+    assert (report["epochs"], report["steps"], report["left_out"]) == (4, 16, [])
+    assert 0 <= report["watched"]["val/source/miou"] <= 1
+    assert not equal(weights(finished, "intermediate"), weights(finished, "target"))
+
+
+def test_the_last_phase_starts_from_the_weights_of_the_first(finished, world_with_sets, tmp_path):
+    still = Phase("still", ProgressiveAdaptation, ["target"], epochs=1, start="intermediate")
+    made = ingredients(world_with_sets)
+    frozen = functools.partial(torch.optim.SGD, lr=0.0)
+    run = RunFolder(tmp_path / "run")
+    run.phase("intermediate").path.mkdir(parents=True)
+    for file in ("weights.safetensors", "phase.json"):
+        (run.phase("intermediate").path / file).write_bytes((finished.phase("intermediate").path / file).read_bytes())
+    run_phases([two_phases()[0], still], Ingredients(**{**vars(made), "optimizer": frozen}), run)
+    first, second = weights(run, "intermediate"), weights(run, "still")
+    assert all(
+        torch.equal(first[key], second[key]) for key in first if "running" not in key and "num_batches" not in key
+    )
+
+
+def test_finished_phases_are_skipped(finished, world_with_sets):
+    before = finished.phase("target").weights.stat().st_mtime_ns
+    run_phases(two_phases(task=InterruptedTask), ingredients(world_with_sets), finished)
+    assert finished.phase("target").weights.stat().st_mtime_ns == before
+
+
+def test_an_interrupted_phase_continues_to_the_same_weights(finished, world_with_sets, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(InterruptedError):
+        run_phases(two_phases(task=InterruptedTask), ingredients(world_with_sets), run)
+    assert not run.phase("intermediate").finished
+    run_phases(two_phases(), ingredients(world_with_sets), run)
+    assert run.phase("intermediate").report()["resumed"]
+    assert equal(weights(run, "intermediate"), weights(finished, "intermediate"))
+    assert equal(weights(run, "target"), weights(finished, "target"))
+    assert len(list((run.phase("intermediate").path / "csv").glob("version_*/metrics.csv"))) == 2
+
+
+def test_the_seed_matters(finished, world_with_sets, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run_phases(two_phases()[:1], ingredients(world_with_sets, seed=2), run)
+    assert not equal(weights(run, "intermediate"), weights(finished, "intermediate"))
+
+
+def test_steps_instead_of_epochs(world_with_sets, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run_phases([Phase("short", SegmentationTask, ["source"], steps=3)], ingredients(world_with_sets), run)
+    assert run.phase("short").report()["steps"] == 3
+
+
+def test_missing_views_are_said_before_the_first_phase(copied_world, tmp_path):
+    import shutil
+
+    shutil.rmtree(copied_world / "night_target")
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(DataError, match="night_target"):
+        run_phases(two_phases(), ingredients(copied_world), run)
+    assert not run.phase("intermediate").path.exists()
+
+
+def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
+    victim = next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))
+    victim.write_bytes(victim.read_bytes()[:300])
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(IncompleteError, match=f"trained, .* 1 damaged file was left out: .*{victim.name}"):
+        run_phases(two_phases(epochs=1), ingredients(copied_world), run)
+    assert run.phase("target").finished
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 1, "steps": 1}, "give either epochs or steps"),
+        ({}, "give either epochs or steps"),
+        ({"epochs": 5, "horizon": 4}, "expected 1 <= length <= horizon"),
+        ({"epochs": 0}, "expected 1 <= length"),
+    ],
+)
+def test_a_phase_without_a_sensible_length_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Phase("odd", SegmentationTask, ["source"], **changes)
+
+
+def test_a_phase_starts_from_an_earlier_one(world_with_sets, tmp_path):
+    phases = [
+        Phase("second", SegmentationTask, ["source"], epochs=1, start="first"),
+        Phase("first", SegmentationTask, ["source"], epochs=1),
+    ]
+    with pytest.raises(ConfigError, match="'second' starts from 'first'; expected one of the phases before it"):
+        run_phases(phases, ingredients(world_with_sets), RunFolder(tmp_path / "run"))

@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+import torch
+
+from zsda.data.datamodules import EpochSampler, EvaluationData, UnpaddedSampler, ViewsData, ViewsDataset
+from zsda.data.datasets import ACDC, Cityscapes, GeneratedSet
+from zsda.data.faults import Fault
+from zsda.data.transforms import TrainingTransform
+from zsda.errors import ConfigError, DataError
+
+STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
+JITTER = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}
+
+
+def views_data(root, **changes):
+    arguments = {
+        "source": Cityscapes(root / "cityscapes", "train"),
+        "validation": Cityscapes(root / "cityscapes", "val"),
+        "watch": ["source"],
+        "generated_root": root,
+        "domain": "night",
+        "transform": TrainingTransform((64, 128), (48, 96), 0.5, **JITTER),
+        "batch_size": 2,
+        "num_workers": 0,
+        "seed": 3,
+        **changes,
+    }
+    return ViewsData(**arguments)
+
+
+def batches(data, epoch=0):
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+@pytest.mark.parametrize(
+    "views", [["source"], ["source", "intermediate"], ["target", "intermediate"], ["source", "intermediate", "target"]]
+)
+def test_any_list_of_views(world_with_sets, views):
+    data = views_data(world_with_sets)
+    data.select(views)
+    found = batches(data)
+    assert len(found) == 4
+    assert list(found[0]["images"]) == views
+    assert all(image.shape == (2, 3, 48, 96) for image in found[0]["images"].values())
+    assert found[0]["mask"].shape == (2, 48, 96)
+    assert len({key for batch in found for key in batch["key"]}) == 8
+
+
+def test_views_show_the_same_scene(world_with_sets):
+    source = Cityscapes(world_with_sets / "cityscapes", "train")
+    target = GeneratedSet(world_with_sets / "night_target", source)
+    dataset = ViewsDataset(
+        {"source": source, "target": target}, TrainingTransform((64, 128), (48, 96), 0.5, **STILL), 0
+    )
+    for index in range(8):
+        views = dataset[(0, index)]["images"]
+        pair = torch.stack([views["source"].flatten(), views["target"].flatten()])
+        assert torch.corrcoef(pair)[0, 1] > 0.99
+
+
+def test_augmentation_depends_on_seed_epoch_and_scene_alone(world_with_sets):
+    def by_key(data, epoch):
+        data.select(["source", "target"])
+        return {
+            k: image for b in batches(data, epoch) for k, image in zip(b["key"], b["images"]["target"], strict=True)
+        }
+
+    first = by_key(views_data(world_with_sets), 1)
+    workers = by_key(views_data(world_with_sets, num_workers=2), 1)
+    assert all(torch.equal(first[key], workers[key]) for key in first)
+    other_epoch, other_seed = by_key(views_data(world_with_sets), 2), by_key(views_data(world_with_sets, seed=4), 1)
+    assert not any(torch.equal(first[key], other_epoch[key]) for key in first)
+    assert not any(torch.equal(first[key], other_seed[key]) for key in first)
+
+
+def test_a_scene_that_one_view_lacks_is_left_out(copied_world):
+    next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png")).unlink()
+    data = views_data(copied_world)
+    data.select(["source", "target"])
+    assert len(data.training_set()) == 7
+
+
+def test_a_damaged_image_leaves_the_rest_of_its_batch(copied_world):
+    victim = next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))
+    victim.write_bytes(victim.read_bytes()[:300])
+    data = views_data(copied_world)
+    data.select(["source", "target"])
+    found = batches(data)
+    faults = [fault for batch in found for fault in batch["faults"]]
+    assert len(faults) == 1
+    assert isinstance(faults[0], Fault)
+    assert victim.name in faults[0].message
+    assert sum(len(batch["mask"]) for batch in found) == 7
+
+
+def test_a_missing_set_says_how_to_make_it(world):
+    with pytest.raises(DataError, match=r"night_target: no folder .*make it with python -m zsda.generate"):
+        views_data(world).select(["source", "target"])
+
+
+def test_a_generated_view_needs_a_domain(world_with_sets):
+    with pytest.raises(ConfigError, match="give domain="):
+        views_data(world_with_sets, domain=None).select(["source", "target"])
+
+
+def test_a_batch_larger_than_the_set_is_refused(world_with_sets):
+    with pytest.raises(ConfigError, match=r"lower data\.batch_size"):
+        views_data(world_with_sets, batch_size=9).train_dataloader()
+
+
+def test_epoch_sampler_tells_the_epoch_and_shuffles_by_it():
+    sampler = EpochSampler(range(10), 1, 0, shuffle=True, seed=1)
+    sampler.set_epoch(4)
+    drawn = list(sampler)
+    assert {epoch for epoch, _ in drawn} == {4}
+    assert sorted(index for _, index in drawn) == list(range(10))
+    sampler.set_epoch(5)
+    assert [index for _, index in sampler] != [index for _, index in drawn]
+
+
+@pytest.mark.parametrize(("count", "world_size"), [(7, 3), (2, 4), (8, 2)])
+def test_every_image_is_in_exactly_one_share(count, world_size):
+    shares = [list(UnpaddedSampler(count, rank, world_size)) for rank in range(world_size)]
+    assert sorted(index for share in shares for index in share) == list(range(count))
+
+
+@pytest.mark.parametrize(("protocol", "shape"), [("sdgpa", (32, 64)), ("full", (64, 128))])
+def test_protocols_differ_in_the_size_of_the_labels(world, protocol, shape):
+    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, protocol, (32, 64), batch_size=2, num_workers=0)
+    (loader,) = data.test_dataloader()
+    batch = next(iter(loader))
+    assert batch["image"].shape == (2, 3, 32, 64)
+    assert [tuple(mask.shape) for mask in batch["mask"]] == [shape] * 2
+    assert batch["mask"][0].dtype == torch.uint8
+
+
+def test_native_labels_may_differ_in_size(copied_world):
+    from PIL import Image
+
+    dataset = ACDC(copied_world / "ACDC", "night")
+    for path in (dataset.samples[0].image, dataset.samples[0].label):
+        Image.open(path).resize((100, 50), Image.Resampling.NEAREST).save(path)
+    (loader,) = EvaluationData({"night": dataset}, "full", (32, 64), batch_size=3, num_workers=0).test_dataloader()
+    assert [tuple(mask.shape) for mask in next(iter(loader))["mask"]] == [(50, 100), (64, 128), (64, 128)]
+
+
+def test_an_unknown_protocol_is_refused(world):
+    with pytest.raises(ConfigError, match="expected one of sdgpa, full"):
+        EvaluationData({"night": ACDC(world / "ACDC", "night")}, "best")
+
+
+def test_watching_a_generated_validation_set_needs_it_made(world_with_sets):
+    with pytest.raises(DataError, match=r"night_target: no images under .*leftImg8bit/val"):
+        views_data(world_with_sets, watch=["source", "target"])
+
+
+def test_masks_hold_train_ids(world_with_sets):
+    values = np.unique(batches(views_data(world_with_sets))[0]["mask"])
+    assert set(values) <= {*range(19), 255}

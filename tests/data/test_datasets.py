@@ -1,0 +1,119 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zsda.data.datasets import ACDC, GTA5, Cityscapes, DamagedImageError, GeneratedSet
+from zsda.errors import DataError
+
+
+def test_cityscapes_is_found(world):
+    dataset = Cityscapes(world / "cityscapes", "train")
+    assert len(dataset) == 8
+    sample = dataset[0]
+    city, frame = sample["key"].split("/")
+    assert frame.startswith(city)
+    assert sample["mask"].shape == (64, 128) == sample["image"].size[::-1]
+    assert len(np.unique(sample["mask"])) > 3
+
+
+def test_both_label_encodings_give_the_same_labels(copied_world):
+    by_label_ids = Cityscapes(copied_world / "cityscapes", "val")
+    assert by_label_ids.samples[0].encoding == "labelIds"
+    for path in (copied_world / "cityscapes/gtFine/val").glob("*/*_labelIds.png"):
+        path.unlink()
+    by_train_ids = Cityscapes(copied_world / "cityscapes", "val")
+    assert by_train_ids.samples[0].encoding == "labelTrainIds"
+    for one, other in zip(by_label_ids.samples, by_train_ids.samples, strict=True):
+        assert one.key == other.key
+    assert (by_train_ids[0]["mask"] == Cityscapes(copied_world / "cityscapes", "train")[0]["mask"]).mean() < 1
+
+
+@pytest.mark.parametrize("condition", ["fog", "night", "rain", "snow"])
+def test_acdc_is_found(world, condition):
+    dataset = ACDC(world / "ACDC", condition, "val")
+    assert len(dataset) == 3
+    assert dataset[0]["mask"].shape == (64, 128)
+
+
+def test_gta5_palette_labels_are_read_as_ids(world):
+    dataset = GTA5(world / "GTA5", world / "GTA5/val_subset.txt")
+    assert len(dataset) == 3
+    assert Image.open(dataset.samples[0].label).mode == "P"
+    assert set(np.unique(dataset[0]["mask"])) <= {*range(19), 255}
+    assert 0 in dataset[0]["mask"]
+
+
+def test_gta5_names_a_listed_frame_that_is_missing(world):
+    with pytest.raises(DataError, match=r"1000 images that .*gta5_val.txt lists are not under"):
+        GTA5(world / "GTA5", "val")
+
+
+def test_a_list_cannot_leave_its_folder(world, tmp_path):
+    (tmp_path / "list.txt").write_text("../../secret.png\n")
+    with pytest.raises(DataError, match="is a path; expected bare file names"):
+        GTA5(world / "GTA5", tmp_path / "list.txt")
+
+
+def test_a_generated_set_has_the_labels_of_its_source(world_with_sets):
+    source = Cityscapes(world_with_sets / "cityscapes", "train")
+    edited = GeneratedSet(world_with_sets / "night_target", source)
+    assert [s.key for s in edited.samples] == [s.key for s in source.samples]
+    assert (edited[2]["mask"] == source[2]["mask"]).all()
+    assert np.mean(edited[2]["image"]) < np.mean(source[2]["image"])
+
+
+def test_a_missing_root_says_what_was_expected(tmp_path):
+    with pytest.raises(DataError, match=r"no folder .*nowhere; expected leftImg8bit/train/\*/\*_leftImg8bit.png"):
+        Cityscapes(tmp_path / "nowhere")
+
+
+def test_a_wrong_layout_says_what_was_expected(tmp_path):
+    with pytest.raises(DataError, match=r"no images under .*; expected rgb_anon/snow/val/"):
+        ACDC(tmp_path, "snow")
+
+
+def test_an_image_without_label_is_named(copied_world):
+    victim = sorted((copied_world / "cityscapes/gtFine/val").glob("*/*_labelIds.png"))[1]
+    victim.unlink()
+    with pytest.raises(DataError, match=f"1 of 4 images have no label.*{victim.name}"):
+        Cityscapes(copied_world / "cityscapes", "val")
+
+
+def test_a_generated_image_without_source_is_named(copied_world):
+    folder = next((copied_world / "night_target/leftImg8bit/train").iterdir())
+    shutil.copy(next(folder.iterdir()), folder / "extra_000000_000000_leftImg8bit.png")
+    with pytest.raises(DataError, match="has no source image"):
+        GeneratedSet(copied_world / "night_target", Cityscapes(copied_world / "cityscapes", "train"))
+
+
+def test_sizes_that_differ_are_named(copied_world):
+    dataset = Cityscapes(copied_world / "cityscapes", "val")
+    image = dataset.samples[0].image
+    Image.open(image).resize((100, 50)).save(image)
+    with pytest.raises(DataError, match=r"100x50, but its label .* is 128x64"):
+        dataset[0]
+
+
+def test_a_foreign_id_is_named_with_its_file(copied_world):
+    dataset = Cityscapes(copied_world / "cityscapes", "val")
+    label = dataset.samples[0].label
+    Image.fromarray(np.full((64, 128), 77, np.uint8)).save(label)
+    with pytest.raises(DataError, match=rf"{label.name}: ids outside the table of labelIds: \[77\]"):
+        dataset[0]
+
+
+def test_a_colour_label_is_refused(copied_world):
+    dataset = Cityscapes(copied_world / "cityscapes", "val")
+    Image.new("RGB", (128, 64)).save(dataset.samples[0].label)
+    with pytest.raises(DataError, match="mode RGB; expected one channel"):
+        dataset[0]
+
+
+def test_a_truncated_image_is_damaged(copied_world):
+    dataset = Cityscapes(copied_world / "cityscapes", "val")
+    image = dataset.samples[0].image
+    image.write_bytes(image.read_bytes()[:500])
+    with pytest.raises(DamagedImageError, match=image.name):
+        dataset[0]

@@ -1,0 +1,38 @@
+import lightning as L
+import torch
+
+from zsda.data.datamodules import EvaluationData
+from zsda.data.datasets import ACDC
+from zsda.evaluation.inference import EvaluationTask, predict_labels
+
+
+class Constant(torch.nn.Module):
+    def __init__(self, channel: int) -> None:
+        super().__init__()
+        self.channel = channel
+
+    def forward(self, images):
+        logits = torch.zeros(len(images), 20, *images.shape[-2:])
+        logits[:, self.channel] = 1
+        return logits
+
+
+def test_logits_and_not_labels_are_upsampled():
+    logits = torch.tensor([[[[0.0, 0.0]], [[3.0, -1.0]]]])
+    (prediction,) = predict_labels(lambda _: logits, torch.zeros(1, 3, 1, 2), [torch.zeros(1, 8)])
+    # 3 at the left falls to -1 at the right and crosses 0 at three quarters: six of eight pixels, nearest would give four
+    assert prediction.tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]] or prediction.sum() == 5
+
+
+def test_a_network_that_always_says_road(world, tmp_path):
+    dataset = ACDC(world / "ACDC", "fog")
+    data = EvaluationData({"fog": dataset}, "full", (32, 64), batch_size=2, num_workers=0)
+    task = EvaluationTask(Constant(0), ["fog"], masks=tmp_path)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    trainer.test(task, datamodule=data, verbose=False)
+    scores = task.results()["fog"]
+    share = sum((dataset[i]["mask"] == 0).sum() for i in range(3)) / sum(
+        (dataset[i]["mask"] != 255).sum() for i in range(3)
+    )
+    assert scores["accuracy"].item() == scores["iou"][0].item() == share
+    assert len(list((tmp_path / "fog").glob("*/*.png"))) == 3

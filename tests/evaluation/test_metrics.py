@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.reference import recorded
+from zsda.data.labels import IGNORE, VOID
+from zsda.evaluation.metrics import SegmentationScores
+
+
+def published():
+    reference = recorded("sdgpa_iou")
+    labels = torch.from_numpy(reference["gt"]).long()
+    labels[labels == VOID] = IGNORE
+    return reference, torch.from_numpy(reference["pred"]).long(), labels
+
+
+def test_the_published_scores_are_reproduced():
+    reference, predictions, labels = published()
+    scores = SegmentationScores(19)
+    scores.update(predictions, labels)
+    result = scores.compute()
+    np.testing.assert_array_equal(result["iou"], reference["iou"])
+    assert result["miou"] == reference["miou"]
+    np.testing.assert_array_equal(result["confusion"], reference["confusion"][:19])
+
+
+def test_batches_add_up_to_the_whole():
+    _, predictions, labels = published()
+    whole, parts = SegmentationScores(19), SegmentationScores(19)
+    whole.update(predictions, labels)
+    for prediction, label in zip(predictions, labels, strict=True):
+        parts.update(prediction, label)
+    assert torch.equal(whole.compute()["confusion"], parts.compute()["confusion"])
+
+
+def test_a_case_worked_out_by_hand():
+    scores = SegmentationScores(4)
+    scores.update(torch.tensor([0, 0, 1, 1, 2, 0]), torch.tensor([0, 0, 0, 1, 1, IGNORE]))
+    result = scores.compute()
+    # class 0: 2 of 3, class 1: 1 of 3, class 2 is predicted but never labelled, class 3 is neither
+    assert result["iou"].tolist() == pytest.approx([2 / 3, 1 / 3, 0, float("nan")], nan_ok=True)
+    assert result["miou"] == pytest.approx(1 / 3)
+    assert result["miou_present"] == pytest.approx(1 / 2)
+    assert result["accuracy"] == pytest.approx(3 / 5)
+
+
+def test_a_void_prediction_is_an_error_of_the_label_alone():
+    scores = SegmentationScores(2)
+    scores.update(torch.tensor([0, VOID, 1]), torch.tensor([0, 0, 1]))
+    result = scores.compute()
+    assert result["iou"].tolist() == [0.5, 1.0]
+    assert result["confusion"].tolist() == [[1, 0, 1], [0, 1, 0]]
+
+
+def test_nothing_scored_is_nan_and_not_zero():
+    result = SegmentationScores(2).compute()
+    assert all(result[key].isnan() for key in ("miou", "miou_present", "accuracy"))

@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from tests.reference import image, recorded, state_dict
+from zsda.errors import ConfigError, ModelError
+from zsda.models import backbones
+from zsda.models.deeplab import DeepLabV3Plus
+
+
+def test_the_published_network_is_reproduced():
+    model = DeepLabV3Plus(20, "resnet50").eval()
+    model.load_state_dict(state_dict("sdgpa_deeplabv3plus_resnet50"))
+    with torch.no_grad():
+        logits = model(image())
+    assert (logits - torch.from_numpy(recorded("sdgpa_deeplabv3plus_resnet50")["logits"])).abs().max() < 1e-4
+
+
+def test_a_wrong_pyramid_rate_would_be_noticed():
+    model = DeepLabV3Plus(20, "resnet50").eval()
+    model.load_state_dict(state_dict("sdgpa_deeplabv3plus_resnet50"))
+    # 64x128 pixels are 2x4 at stride 32, where a 3x3 kernel of rate 6 sees padding but for its centre; rate 1 does not.
+    convolution = model.classifier.aspp.convs[1][0]
+    convolution.dilation, convolution.padding = (1, 1), (1, 1)
+    with torch.no_grad():
+        logits = model(image())
+    assert (logits - torch.from_numpy(recorded("sdgpa_deeplabv3plus_resnet50")["logits"])).abs().max() > 1e-4
+
+
+def test_rates_and_stride_are_the_published_ones():
+    model = DeepLabV3Plus(20)
+    assert [branch[0].dilation for branch in model.classifier.aspp.convs[1:4]] == [(6, 6), (12, 12), (18, 18)]
+    assert model.backbone(torch.zeros(1, 3, 64, 96))[-1].shape[-2:] == (2, 3)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet101"])
+def test_other_backbones_and_odd_sizes(backbone):
+    assert DeepLabV3Plus(5, backbone).eval()(torch.zeros(1, 3, 50, 70)).shape == (1, 5, 50, 70)
+
+
+def test_an_unknown_backbone_is_refused():
+    with pytest.raises(ConfigError, match="unknown backbone 'vgg'; expected one of resnet18"):
+        DeepLabV3Plus(5, "vgg")
+
+
+def test_unreachable_imagenet_weights_name_the_ways_out(monkeypatch):
+    from urllib.error import URLError
+
+    def unreachable(*_args, **_kwargs):
+        raise URLError("name resolution failed")
+
+    monkeypatch.setattr(backbones.torchvision.models, "get_model", unreachable)
+    with pytest.raises(
+        ModelError, match=r"ImageNet weights of resnet50 cannot be fetched .*model.weights=FILE.*model.pretrained=false"
+    ):
+        DeepLabV3Plus(5, pretrained=True)

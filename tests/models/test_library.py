@@ -1,0 +1,29 @@
+import pytest
+import torch
+
+from zsda.errors import ConfigError, ModelError
+from zsda.models.library import library_model
+
+
+@pytest.mark.parametrize("architecture", ["deeplabv3plus", "fpn"])
+def test_any_architecture(architecture):
+    assert library_model(architecture, "resnet18", 7).eval()(torch.zeros(1, 3, 64, 96)).shape == (1, 7, 64, 96)
+
+
+@pytest.mark.parametrize(("architecture", "encoder"), [("deeplabv9", "resnet18"), ("unet", "resnet19")])
+def test_unknown_names_are_refused_with_the_known_ones(architecture, encoder):
+    with pytest.raises(
+        ConfigError, match=f"model.architecture={architecture} model.encoder={encoder}: .*expected names of"
+    ):
+        library_model(architecture, encoder, 7)
+
+
+def test_unreachable_imagenet_weights_name_the_ways_out(monkeypatch):
+    import segmentation_models_pytorch as smp
+
+    def unreachable(*_args, **_kwargs):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(smp, "create_model", unreachable)
+    with pytest.raises(ModelError, match=r"no route to host.*model.weights=FILE"):
+        library_model("unet", "resnet18", 7, pretrained=True)

@@ -1,0 +1,74 @@
+import pytest
+import torch
+import torchvision
+
+from zsda.errors import ModelError
+from zsda.models.deeplab import DeepLabV3Plus
+from zsda.models.library import library_model
+from zsda.models.weights import load_start_weights, load_weights, read_weights, save_weights
+
+
+def same(one, other):
+    return all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+
+
+def test_saved_weights_come_back(tmp_path):
+    one, other = DeepLabV3Plus(4, "resnet18"), DeepLabV3Plus(4, "resnet18")
+    save_weights(one, tmp_path / "weights.safetensors")
+    assert not same(one, other)
+    load_weights(other, tmp_path / "weights.safetensors")
+    assert same(one, other)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [lambda: DeepLabV3Plus(4, "resnet18"), lambda: library_model("unet", "resnet18", 4)],
+    ids=["own", "library"],
+)
+def test_an_imagenet_file_starts_the_backbone(tmp_path, network):
+    classifier = torchvision.models.resnet18()
+    torch.save(classifier.state_dict(), tmp_path / "resnet18.pth")
+    model = network()
+    load_start_weights(model, tmp_path / "resnet18.pth")
+    key = next(key for key in model.state_dict() if key.endswith("layer3.0.conv1.weight"))
+    assert torch.equal(model.state_dict()[key], classifier.layer3[0].conv1.weight)
+
+
+def test_a_file_of_another_network_names_the_keys(tmp_path):
+    save_weights(DeepLabV3Plus(4, "resnet34"), tmp_path / "weights.safetensors")
+    with pytest.raises(
+        ModelError, match=r"does not fit DeepLabV3Plus: unknown: backbone.layer1.2.*more; choose the model="
+    ):
+        load_weights(DeepLabV3Plus(4, "resnet18"), tmp_path / "weights.safetensors")
+
+
+def test_another_number_of_classes_is_named(tmp_path):
+    save_weights(DeepLabV3Plus(5, "resnet18"), tmp_path / "weights.safetensors")
+    with pytest.raises(ModelError, match=r"shapes: classifier.classifier.3.bias is \(5,\), expected \(4,\)"):
+        load_weights(DeepLabV3Plus(4, "resnet18"), tmp_path / "weights.safetensors")
+
+
+class Intruder:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('executed')",))
+
+
+def test_a_pickle_is_never_executed(tmp_path):
+    torch.save({"weights": Intruder()}, tmp_path / "weights.pth")
+    with pytest.raises(ModelError, match="cannot be read as weights"):
+        read_weights(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
+def test_a_damaged_or_missing_file_is_named(tmp_path, name):
+    with pytest.raises(ModelError, match=f"no weights at .*{name}"):
+        read_weights(tmp_path / name)
+    (tmp_path / name).write_bytes(b"\x01\x02 not weights")
+    with pytest.raises(ModelError, match=f"{name} cannot be read as weights"):
+        read_weights(tmp_path / name)
+
+
+def test_a_file_without_plain_tensors_is_refused(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "weights.pth")
+    with pytest.raises(ModelError, match="no plain state dict"):
+        read_weights(tmp_path / "weights.pth")

@@ -1,0 +1,126 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import one_line
+
+RUN = "night_sdgpa_seed0"
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, world_with_sets):
+    """What ``eval setting=[day,night]`` printed about the latest run."""
+    from tests.conftest import run
+
+    result = run(
+        "eval",
+        "setting=[day,night]",
+        f"data_root={world_with_sets}",
+        "trainer=cpu",
+        "masks=true",
+        "num_workers=0",
+        cwd=trained,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def scores(trained, folder):
+    return json.loads((trained / "runs" / RUN / "eval" / folder / "scores.json").read_text())
+
+
+def test_the_table_names_run_and_protocol_and_agrees_with_the_files(trained, evaluated):
+    stored = scores(trained, "day+night_sdgpa")
+    assert f"{RUN} - protocol sdgpa, input 64x128" in evaluated
+    assert stored["images"] == {"day": 4, "night": 3}
+    rows = list(csv.DictReader((trained / "runs" / RUN / "eval/day+night_sdgpa/scores.csv").open()))
+    for setting in ("day", "night"):
+        result = stored["settings"][setting]
+        assert f"{100 * result['miou']:.1f}" in evaluated
+        assert np.mean([v for v in result["iou"].values() if v is not None]) == pytest.approx(result["miou"])
+        assert sum(map(sum, result["confusion"])) > 10_000
+        written = {row["class"]: row["iou"] for row in rows if row["setting"] == setting}
+        assert float(written["road"]) == result["iou"]["road"]
+        assert Image.open(trained / "runs" / RUN / f"eval/day+night_sdgpa/confusion_{setting}.png").size[0] > 500
+
+
+def test_masks_are_painted_on_request(trained, evaluated):
+    masks = sorted((trained / "runs" / RUN / "eval/day+night_sdgpa/masks/night").glob("*/*.png"))
+    assert len(masks) == 3
+    assert Image.open(masks[0]).size == (128, 64)
+
+
+def test_training_and_evaluation_agree(trained, evaluated):
+    watched = json.loads((trained / "runs" / RUN / "target/phase.json").read_text())["watched"]["val/source/miou"]
+    assert scores(trained, "day+night_sdgpa")["settings"]["day"]["miou"] == pytest.approx(watched, abs=1e-6)
+
+
+def test_a_file_of_weights_scores_as_its_run(zsda, trained, evaluated, world_with_sets, tmp_path):
+    """At another input size, where the two protocols differ; a ``_target_`` in the run folder is never followed."""
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(trained / "runs" / RUN, folder / "runs" / RUN)
+    record = json.loads((folder / "runs" / RUN / "run.json").read_text())
+    record["settings"]["model"]["_target_"] = "os.abort"
+    (folder / "runs" / RUN / "run.json").write_text(json.dumps(record))
+    weights = folder / "runs" / RUN / "target/weights.safetensors"
+    common = [
+        "setting=night",
+        f"data_root={world_with_sets}",
+        "trainer=cpu",
+        "num_workers=0",
+        "size=[32,64]",
+        "protocol=full",
+    ]
+    by_run = zsda("eval", *common, f"run={RUN}", cwd=folder)
+    by_file = zsda("eval", *common, f"ckpt={weights}", "model.backbone=resnet18", "out=by_file", cwd=folder)
+    assert by_run.returncode == by_file.returncode == 0, by_run.stderr + by_file.stderr
+    one, other = (
+        json.loads((folder / path / "night_full/scores.json").read_text()) for path in (f"runs/{RUN}/eval", "by_file")
+    )
+    assert one["settings"] == other["settings"]
+    assert sum(map(sum, one["settings"]["night"]["confusion"])) > 3 * 32 * 64
+    assert one["weights_digest"] == other["weights_digest"]
+
+
+def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_world):
+    victim = sorted((copied_world / "ACDC/rgb_anon/night/val").glob("*/*.png"))[1]
+    victim.write_bytes(victim.read_bytes()[:200])
+    result = zsda(
+        "eval", "setting=night", f"data_root={copied_world}", "trainer=cpu", "out=damaged", "num_workers=1", cwd=trained
+    )
+    assert result.returncode == 1
+    assert f"1 damaged file was left out: {victim}" in one_line(result)
+    stored = json.loads((trained / "damaged/night_sdgpa/scores.json").read_text())
+    assert victim.name in stored["left_out"][0]
+    assert stored["settings"]["night"]["miou"] > 0
+
+
+def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world):
+    label = next((copied_world / "ACDC/gt/night/val").glob("*/*_labelIds.png"))
+    Image.fromarray(np.full((64, 128), 99, np.uint8)).save(label)
+    result = zsda(
+        "eval", "setting=night", f"data_root={copied_world}", "trainer=cpu", "out=foreign", "num_workers=1", cwd=trained
+    )
+    assert result.returncode == 2
+    assert f"{label.name}: ids outside the table of labelIds: [99]; expected 0-33 and 255" in one_line(result)
+    assert not (trained / "foreign").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["run=nothing"], "holds no run of zsda.train"),
+        (["phase=third"], "has no phase 'third'; expected one of intermediate, target"),
+        (["ckpt=nothing.safetensors"], "no weights at nothing.safetensors"),
+        (["protocol=mine"], "unknown protocol 'mine'; expected one of sdgpa, full"),
+        (["data_root=nowhere"], "acdc: no folder nowhere/ACDC; expected rgb_anon/night/val"),
+    ],
+)
+def test_bad_input_gets_one_line(zsda, trained, world_with_sets, more, message):
+    result = zsda("eval", "setting=night", f"data_root={world_with_sets}", "trainer=cpu", *more, cwd=trained)
+    assert result.returncode == 2, result.stderr
+    assert message in one_line(result)

@@ -1,0 +1,83 @@
+import errno
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from zsda.errors import StoreError
+from zsda.runs import RunFolder, differences, latest_finished_run, provenance, without, write_atomic
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
+    write_atomic(tmp_path / "a.png", b"old")
+
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StoreError, match=r"no space left to write .*a.png; free some"):
+        write_atomic(tmp_path / "a.png", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write .*file"):
+        write_atomic(tmp_path / "file/inside.png", b"")
+
+
+def claim(run, **settings):
+    run.claim(settings, {"model": "smp"}, ["one", "two"], {"started": "now"})
+
+
+def test_a_run_continues_with_equal_settings_and_remembers_each_start(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    claim(run, seed=1, data={"size": [1, 2]})
+    claim(run, seed=1, data={"size": [1, 2]})
+    assert len(run.record()["starts"]) == 2
+    assert run.phase_names() == ["one", "two"]
+
+
+def test_a_run_with_other_settings_is_refused(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    claim(run, seed=1, data={"size": [1, 2]})
+    with pytest.raises(
+        StoreError, match=r"other settings \(data.size: \[1, 2\], asked for \[3, 4\]; seed: 1, asked for 2\)"
+    ):
+        claim(run, seed=2, data={"size": [3, 4]})
+    assert run.record()["settings"]["seed"] == 1
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"holds no run of zsda.train; expected run.json"):
+        RunFolder(tmp_path).record()
+
+
+def test_the_latest_finished_run_is_the_one_whose_last_phase_ended_last(tmp_path):
+    with pytest.raises(StoreError, match="no finished run under"):
+        latest_finished_run(tmp_path)
+    for name, phases in (("old", ["one", "two"]), ("new", ["one", "two"]), ("unfinished", ["one"])):
+        run = RunFolder(tmp_path / name)
+        claim(run)
+        for phase in phases:
+            write_atomic(run.phase(phase).weights, b"")
+            run.phase(phase).finish({})
+        time.sleep(0.01)
+    assert latest_finished_run(tmp_path).path.name == "new"
+
+
+def test_differences_name_nested_keys():
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1}, "c": 2}) == []
+    assert differences({"a": {"b": 1}}, {"a": {"b": 2}, "d": 3}) == ["a.b: 1, asked for 2", "d: None, asked for 3"]
+
+
+def test_without_drops_nested_keys_and_leaves_the_original():
+    settings = {"data": {"workers": 1, "size": 2}, "trainer": {}}
+    assert without(settings, ["trainer", "data.workers"]) == {"data": {"size": 2}}
+    assert settings["data"]["workers"] == 1
+
+
+def test_provenance_is_plain():
+    assert json.loads(json.dumps(provenance()))["versions"]["torch"]

@@ -1,0 +1,109 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import one_line
+from zsda.models.weights import read_weights
+
+RUN = "night_sdgpa_seed0"
+
+
+def words(own_configs, data_root, *more):
+    return ["--config-dir", own_configs, "experiment=tiny", f"data_root={data_root}", *more]
+
+
+def test_a_run_folder_explains_itself(trained):
+    run = trained / "runs" / RUN
+    record = json.loads((run / "run.json").read_text())
+    assert record["phases"] == ["intermediate", "target"]
+    assert record["settings"]["domain"]["prompt"] == "Make it evening"
+    assert record["settings"]["model"]["backbone"] == "resnet18"
+    assert record["starts"][0]["versions"]["zsda"]
+    for phase, steps in (("intermediate", 8), ("target", 4)):
+        assert json.loads((run / phase / "phase.json").read_text())["steps"] == steps
+        assert read_weights(run / phase / "weights.safetensors")
+        assert "train/loss_source" in next((run / "intermediate").glob("csv/*/metrics.csv")).read_text()
+        assert next((run / phase).glob("tensorboard/*/events*"))
+    assert sorted(path.name for path in trained.iterdir()) == ["runs"]
+
+
+def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world_with_sets):
+    before = (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns
+    result = zsda("train", *words(own_configs, world_with_sets), cwd=trained)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("finished before, skipped") == 2
+    assert (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_other_settings_never_continue_a_run(zsda, trained, own_configs, world_with_sets):
+    result = zsda("train", *words(own_configs, world_with_sets, "optimizer.lr=0.5"), cwd=trained)
+    assert result.returncode == 2
+    assert "other settings (optimizer.lr: 0.001, asked for 0.5); give the new one another name=" in one_line(result)
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, world_with_sets, tmp_path):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    command = [sys.executable, "-m", "zsda.train", *map(str, words(own_configs, world_with_sets))]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = folder / "runs" / RUN / "intermediate/last.ckpt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "runs" / RUN / "target/phase.json").exists()
+    result = zsda("train", *words(own_configs, world_with_sets), cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "resuming from" in result.stdout
+    for phase in ("intermediate", "target"):
+        resumed, straight = (
+            read_weights(root / "runs" / RUN / phase / "weights.safetensors") for root in (folder, trained)
+        )
+        assert all((resumed[key] == straight[key]).all() for key in straight)
+
+
+@pytest.mark.parametrize(
+    ("damage", "more", "message"),
+    [
+        ("", ["data_root=nowhere"], "cityscapes: no folder nowhere/cityscapes; expected leftImg8bit/train"),
+        ("night_target", [], "night_target: no folder"),
+        ("", ["model.weights=nothing.pth"], "no weights at nothing.pth"),
+        ("", ["method.phases.target.horizon=0"], "expected 1 <= length <= horizon"),
+        ("", ["trainer=gpu", "trainer.accelerator=tpu"], "trainer:"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(zsda, copied_world, own_configs, tmp_path, damage, more, message):
+    if damage:
+        shutil.rmtree(copied_world / damage)
+    result = zsda("train", *words(own_configs, copied_world, *more))
+    assert result.returncode == 2, result.stderr
+    assert message in one_line(result)
+    assert not list((tmp_path / "work").rglob("*.ckpt"))
+    assert message == "trainer:" or not list((tmp_path / "work").iterdir())
+
+
+def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world, tmp_path):
+    result = zsda(
+        "train", "method=source_only", "model=smp", "model.architecture=fpn", "model.pretrained=false", f"data_root={world}",
+        "data.transform.size=[64,128]", "data.transform.crop=null", "data.batch_size=4", "data.num_workers=1", "trainer=cpu",
+        "trainer.precision=bf16-mixed", "optimizer=adamw", "schedule=one_cycle", "method.phases.source.epochs=1",
+        "method.phases.source.horizon=1",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "work/runs/day_source_only_seed0/source/weights.safetensors").is_file()
+
+
+def test_a_sweep_runs_every_combination(zsda, world, tmp_path):
+    result = zsda(
+        "train", "-m", "seed=1,2", "method=source_only", f"data_root={world}", "data.transform.size=[64,128]",
+        "data.transform.crop=null", "data.num_workers=0", "trainer=cpu", "model.backbone=resnet18", "model.pretrained=false",
+        "~method.phases.source.epochs", "+method.phases.source.steps=1", "method.phases.source.horizon=1",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    found = sorted(path.parent.parent.name for path in (tmp_path / "work/runs").glob("*/source/phase.json"))
+    assert found == ["day_source_only_seed1", "day_source_only_seed2"]
