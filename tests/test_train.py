@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -83,8 +84,21 @@ def test_bad_input_gets_one_line_and_leaves_nothing(zsda, copied_world, own_conf
     result = zsda("train", *words(own_configs, copied_world, *more))
     assert result.returncode == 2, result.stderr
     assert message in one_line(result)
-    assert not list((tmp_path / "work").rglob("*.ckpt"))
-    assert message == "trainer:" or not list((tmp_path / "work").iterdir())
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_a_full_disk_gets_one_line_and_leaves_no_half_checkpoint(own_configs, world_with_sets, tmp_path):
+    def limit_file_size():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    command = [sys.executable, "-m", "zsda.train", *map(str, words(own_configs, world_with_sets))]
+    result = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, preexec_fn=limit_file_size, check=False, timeout=600
+    )
+    assert result.returncode == 2, result.stderr
+    assert "no space left to write" in one_line(result)
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world, tmp_path):

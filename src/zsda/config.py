@@ -21,7 +21,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zsda.errors import ConfigError, ZsdaError
+from zsda.errors import ConfigError, StoreError, ZsdaError
+from zsda.runs import DISK_ERRORS, describe_os_error
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
             for message in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message=message)
             try:
-                return main(config)
+                return _say_disk_errors(main, config)
             except ZsdaError as error:
                 # A sweeper must see that a job failed; a single run reports without Hydra's own lines.
                 if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -84,6 +85,16 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
     return decorate
 
 
+def _say_disk_errors(main: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
+    """Calls ``main``; a full or read-only disk, which any library below may meet, becomes a `StoreError`."""
+    try:
+        return main(config)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise StoreError(describe_os_error(error, Path(error.filename or "a file"))) from error
+
+
 def _report(error: ZsdaError, name: str, show_traceback: bool) -> None:
     if show_traceback:
         raise error
@@ -93,7 +104,7 @@ def _report(error: ZsdaError, name: str, show_traceback: bool) -> None:
 
 def _config_error(error: Exception, name: str) -> ConfigError:
     """Turns what Hydra and OmegaConf say, often over several lines, into one line with a way out."""
-    message = " ".join(str(error).split())
+    message = " ".join(str(error).split()).split(" Config search path")[0]
     unknown = re.match(r"Could not override '([^']+)'", message)
     if unknown:
         key = unknown.group(1)
@@ -155,7 +166,7 @@ def trainer_factory(node: DictConfig) -> Callable[..., Any]:
     """Returns what makes Lightning trainers of the chosen kind.
 
     Raises:
-        ConfigError: a sweep over a strategy that starts processes by itself; at the call, a device that is not there.
+        ConfigError: a sweep over a strategy that starts processes by itself, or a device that is not there.
     """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -170,11 +181,12 @@ def trainer_factory(node: DictConfig) -> Callable[..., Any]:
     def guarded(**arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
         try:
             return make(**arguments)
-        except (MisconfigurationException, ValueError, TypeError) as error:
-            raise ConfigError(
-                f"trainer: {' '.join(str(error).split())}; trainer=auto takes what the machine has"
-            ) from error
+        except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"trainer: {reason}; trainer=auto takes what the machine has") from error
 
+    # Once for nothing, so that a missing device is said before anything is begun.
+    guarded(logger=False, enable_checkpointing=False)
     return guarded
 
 

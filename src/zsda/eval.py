@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 @command("eval")
 def main(config: DictConfig) -> float:
     """Evaluates, and returns the mean over the settings of their mIoU."""
+    from lightning.pytorch.callbacks import RichProgressBar
     from rich.console import Console
 
     from zsda.data.datamodules import EvaluationData
@@ -45,7 +46,9 @@ def main(config: DictConfig) -> float:
     load_weights(model, subject["weights"])
     folder = subject["out"] / f"{'+'.join(data.settings)}_{config.protocol}"
     task = EvaluationTask(model, list(data.settings), folder / "masks" if config.masks else None)
-    trainer = trainer_factory(config.trainer)(logger=False, use_distributed_sampler=False, enable_checkpointing=False)
+    trainer = trainer_factory(config.trainer)(
+        logger=False, use_distributed_sampler=False, enable_checkpointing=False, callbacks=[RichProgressBar()]
+    )
     trainer.test(task, datamodule=data, verbose=False)
 
     results = {name: plain_scores(scores) for name, scores in task.results().items()}
@@ -56,7 +59,9 @@ def main(config: DictConfig) -> float:
         )
     title = f"{subject['title']} - protocol {config.protocol}, input {size[0]}x{size[1]}"
     if trainer.is_global_zero:
-        Console().print(scores_table(title, results))
+        console = Console()
+        console.print(title, style="bold", soft_wrap=True)
+        console.print(scores_table(results))
         about = {
             "title": title,
             "weights": str(subject["weights"]),

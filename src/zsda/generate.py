@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @command("generate")
 def main(config: DictConfig) -> None:
     """Makes, or completes, one generated set for each recipe."""
+    domain = _domain(config)  # a mistake in it should not have to wait for the imports
+
     from lightning.pytorch.callbacks import RichProgressBar
 
     from zsda.data.datasets import Cityscapes
@@ -23,7 +25,6 @@ def main(config: DictConfig) -> None:
     from zsda.generation.store import GeneratedStore
     from zsda.generation.task import GenerationTask, StoreWriter, complete_set
 
-    domain = _domain(config)
     recipes = list(build(config.recipes).values())
     prepare_world(config)
     data_root = Path(config.data_root)

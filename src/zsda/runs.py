@@ -16,6 +16,10 @@ from typing import Any
 
 from zsda.errors import StoreError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_ERRORS = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Numbers of the operating system's errors that a user mends by changing the disk or its rights."""
+
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Writes a file so that it exists either as before or complete.
@@ -39,7 +43,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def describe_os_error(error: OSError, path: Path) -> str:
     """Says in one line why the operating system refused to write ``path`` and what to do about it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in _FULL:
         remedy = "free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
         return f"no space left to write {path}; {remedy}"
     return f"cannot write {path}: {error.strerror or error}; expected a folder that this user may write to"

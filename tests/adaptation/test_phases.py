@@ -72,12 +72,12 @@ def test_both_phases_leave_weights_and_a_report(finished):
 def test_the_last_phase_starts_from_the_weights_of_the_first(finished, world_with_sets, tmp_path):
     still = Phase("still", ProgressiveAdaptation, ["target"], epochs=1, start="intermediate")
     made = ingredients(world_with_sets)
-    frozen = functools.partial(torch.optim.SGD, lr=0.0)
+    frozen = {"optimizer": functools.partial(torch.optim.SGD, lr=1e-30), "schedule": Poly(floor=0.0)}
     run = RunFolder(tmp_path / "run")
     run.phase("intermediate").path.mkdir(parents=True)
     for file in ("weights.safetensors", "phase.json"):
         (run.phase("intermediate").path / file).write_bytes((finished.phase("intermediate").path / file).read_bytes())
-    run_phases([two_phases()[0], still], Ingredients(**{**vars(made), "optimizer": frozen}), run)
+    run_phases([two_phases()[0], still], Ingredients(**{**vars(made), **frozen}), run)
     first, second = weights(run, "intermediate"), weights(run, "still")
     assert all(
         torch.equal(first[key], second[key]) for key in first if "running" not in key and "num_batches" not in key

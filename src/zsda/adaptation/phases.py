@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from torch import nn
 
 from zsda.adaptation.schedules import Schedule
 from zsda.adaptation.task import OptimizerFactory, SegmentationTask
-from zsda.data.datamodules import ViewsData
+from zsda.data.datamodules import ViewsData, hash32
 from zsda.data.faults import FaultLog
 from zsda.errors import ConfigError
 from zsda.models.weights import load_weights, save_weights
@@ -150,7 +151,7 @@ def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
     trainer = ingredients.trainer(
         max_epochs=phase.epochs if phase.epochs is not None else -1,
         max_steps=phase.steps if phase.steps is not None else -1,
-        callbacks=_callbacks(folder),
+        callbacks=_callbacks(folder, ingredients.seed),
         logger=[make(save_dir=folder.path) for make in ingredients.loggers],
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
@@ -175,14 +176,29 @@ def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
     trainer.strategy.barrier()
 
 
-def _callbacks(folder: PhaseFolder) -> list[Callback]:
+def _callbacks(folder: PhaseFolder, seed: int) -> list[Callback]:
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
         filename=folder.checkpoint.stem,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
-    return [checkpoint, LearningRateMonitor(), RichProgressBar(leave=True), EpochLines()]
+    return [checkpoint, LearningRateMonitor(), RichProgressBar(leave=True), EpochLines(), EpochSeed(seed)]
+
+
+class EpochSeed(Callback):
+    """Seeds dropout by epoch, so that a phase resumed at an epoch draws what an uninterrupted one draws.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Seeds torch for this epoch and process."""
+        torch.manual_seed(hash32(self._seed, trainer.current_epoch, trainer.global_rank))
 
 
 class EpochLines(Callback):

@@ -62,7 +62,9 @@ class Poly:
         def factor(base: float, count: int) -> float:
             return max(poly_factor(count / horizon.length, self.power), self.floor / base)
 
-        factors: list[Callable[[int], float]] = [functools.partial(factor, group["lr"]) for group in optimizer.param_groups]
+        factors: list[Callable[[int], float]] = [
+            functools.partial(factor, group["lr"]) for group in optimizer.param_groups
+        ]
         return {"scheduler": LambdaLR(optimizer, factors), "interval": horizon.unit}
 
 

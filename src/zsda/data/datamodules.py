@@ -85,11 +85,12 @@ class ViewsDataset(Dataset[Any]):
             source, first = None, next(iter(samples.values()))
             mask = read_label(first.label, first.encoding)
         images = {n: source if n == SOURCE and source else read_image(s.image) for n, s in samples.items()}
-        views, labels = self._transform(images, mask, _hash32(self._seed, epoch, key))
+        views, labels = self._transform(images, mask, hash32(self._seed, epoch, key))
         return {"images": views, "mask": labels, "key": key}
 
 
-def _hash32(*parts: object) -> int:
+def hash32(*parts: object) -> int:
+    """Hashes plain values to a seed, the same in every process and on every machine."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
 
 

@@ -7,8 +7,7 @@ the main process counts them, or raises where going on would be wrong.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.utils.data import default_collate
 
@@ -18,8 +17,7 @@ from zsda.errors import DataError, IncompleteError
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """What was wrong with one sample; ``fatal`` where leaving it out would hide a mistake in the whole set."""
 
     message: str

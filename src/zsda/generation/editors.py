@@ -178,7 +178,8 @@ class InstructPix2PixEditor:
             self._source = {"model": folder.resolve().name, "digest": digest_pipeline(folder)}
         else:
             self._source = {"model": self.model, "revision": folder.name}  # the hub's cache names folders after commits
-        _log.info("editor: %s", self.model)
+        name = type(pipeline.scheduler).__name__
+        _log.info("editor: %s, %s, %d steps, %s", self.model, name, self.steps, self._precision)
         return pipeline
 
     def _check_steps(self, most: int) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -141,13 +140,13 @@ class PatchDataModule(LightningDataModule):
         """Leaves the batch where it is: only patches travel, and the editor takes them along."""
         return batch
 
-    def predict_dataloader(self) -> DataLoader[Any] | CombinedLoader:
-        """Returns the loader of this process, or no loader if nothing is left to do."""
-        if not self.pending:
-            return CombinedLoader([], "sequential")
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Returns the loader of this process."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        # Lightning remarks that it cannot check our sampler, and that few workers may be slow: an editor is slower.
-        warnings.filterwarnings("ignore", message=".*(custom batch sampler|does not have many workers).*")
+        # Lightning remarks that it cannot check our sampler, that few workers may be slow, though an editor is slower, and
+        # that nothing may be left to do, which is how a finished set is meant to be.
+        remarks = "custom batch sampler|does not have many workers|across ranks is zero"
+        warnings.filterwarnings("ignore", message=f".*({remarks}).*")
         return DataLoader(
             self.patches,
             batch_sampler=_Groups(self.pending[rank::world]),

@@ -74,11 +74,11 @@ class GeneratedStore:
         Raises:
             StoreError: another run is writing to this set, or the file system refuses.
         """
-        if not self.root.exists():
-            return
         self._acquire()
         for leftover in self.root.rglob(".*.part"):
             leftover.unlink(missing_ok=True)
+        if not (self.root / "generation.json").exists():
+            return
         records = self._read()
         for source in sources:
             if source in records and not self._holds(records[source], source_root / source):
@@ -188,7 +188,7 @@ class GeneratedStore:
             for line in path.read_bytes().splitlines() if path.exists() else ():
                 try:
                     record = json.loads(line)
-                    records[record["source"]] = record
+                    records[str(record["source"])] = record
                 except (ValueError, KeyError, TypeError):
                     continue  # torn when the run was killed; its image is made again
         return records

@@ -3,7 +3,7 @@
 from random import Random
 
 from zsda.data.labels import TRAIN_ID
-from zsda.miniature.geometry import BRICK, GLASS, OUTER, PLASTER, ROW, Colour, Mesh, Paint, Windows
+from zsda.miniature.geometry import BRICK, GLASS, OUTER, PLASTER, ROW, Colour, Mesh, Paint, Windows, shade
 
 BUILDING = TRAIN_ID["building"]
 PLASTERS: tuple[Colour, ...] = (
@@ -25,20 +25,20 @@ DOORS: tuple[Colour, ...] = ((92, 56, 36), (40, 62, 54), (48, 56, 84), (110, 36,
 CLOTHS: tuple[Colour, ...] = ((180, 44, 40), (44, 104, 74), (46, 76, 140), (214, 170, 60), (224, 216, 200))
 
 
-def _shade(colour: Colour, factor: float) -> Colour:
-    return (min(colour[0] * factor, 255.0), min(colour[1] * factor, 255.0), min(colour[2] * factor, 255.0))
-
-
-def house(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random, floors: int, layer: int = ROW) -> None:
+def house(
+    mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random, floors: int, layer: int = ROW
+) -> None:
     """Adds a house whose facade stands at ``x`` between two distances; ``side`` is -1 left, 1 right of the street."""
     length, storey = span[1] - span[0], rng.uniform(2.9, 3.5)
     bricks = rng.random() < 0.3
     colour = rng.choice(BRICKS if bricks else PLASTERS)
-    paint = Paint(BUILDING, _shade(colour, rng.uniform(0.9, 1.06)), BRICK if bricks else PLASTER)
+    paint = Paint(BUILDING, shade(colour, rng.uniform(0.9, 1.06)), BRICK if bricks else PLASTER)
     shops = floors > 2 and rng.random() < 0.45
     high, deep = floors * storey, x + side * rng.uniform(7.0, 9.0)
     columns = max(round(length / rng.uniform(2.2, 3.2)), 1)
-    grid = Windows(length / columns, storey, rng.uniform(0.36, 0.56), rng.uniform(0.46, 0.62), rng.random(), float(shops))
+    grid = Windows(
+        length / columns, storey, rng.uniform(0.36, 0.56), rng.uniform(0.46, 0.62), rng.random(), float(shops)
+    )
     mesh.place(0.0, span[0], layer=layer)
     _body(mesh, (min(x, deep), max(x, deep)), high, length, paint, grid)
     _roof(mesh, x, deep, high, length, side, rng, steep=floors < 5 and rng.random() < 0.75)
@@ -55,10 +55,16 @@ def block(mesh: Mesh, across: tuple[float, float], z: float, rng: Random) -> Non
     """Adds houses along a crossing street: one long facade that looks at the camera."""
     mesh.place(0.0, z, layer=OUTER, casts=False)
     colour, storey, floors = rng.choice(PLASTERS), 3.2, rng.choice((2, 3, 4))
-    grid = Windows((across[1] - across[0]) / round((across[1] - across[0]) / 2.8), storey, 0.45, 0.55, rng.random(), 0.0)
+    grid = Windows(
+        (across[1] - across[0]) / round((across[1] - across[0]) / 2.8), storey, 0.45, 0.55, rng.random(), 0.0
+    )
     mesh.panel("back", across, (0.0, floors * storey), 0.0, Paint(BUILDING, colour, PLASTER), grid)
-    roof = [(across[0], floors * storey, -0.3), (across[0], floors * storey + 2.6, 4.0), (across[1], floors * storey + 2.6, 4.0),
-            (across[1], floors * storey, -0.3)]  # fmt: skip
+    roof = [
+        (across[0], floors * storey, -0.3),
+        (across[0], floors * storey + 2.6, 4.0),
+        (across[1], floors * storey + 2.6, 4.0),
+        (across[1], floors * storey, -0.3),
+    ]
     mesh.face(roof, Paint(BUILDING, rng.choice(ROOFS), BRICK), two_sided=True)
 
 
@@ -68,10 +74,12 @@ def _body(mesh: Mesh, across: tuple[float, float], high: float, length: float, p
     end_grid = grid._replace(pitch=wide / max(round(wide / grid.pitch), 1), shops=0.0)
     mesh.panel("left", (0.0, length), (0.0, high), across[0], paint, grid)
     mesh.panel("right", (0.0, length), (0.0, high), across[1], paint, grid)
-    mesh.panel("back", across, (0.0, high), 0.0, paint._replace(colour=_shade(paint.colour, 0.94)), end_grid)
+    mesh.panel("back", across, (0.0, high), 0.0, paint._replace(colour=shade(paint.colour, 0.94)), end_grid)
 
 
-def _roof(mesh: Mesh, x: float, deep: float, high: float, length: float, side: int, rng: Random, *, steep: bool) -> None:
+def _roof(
+    mesh: Mesh, x: float, deep: float, high: float, length: float, side: int, rng: Random, *, steep: bool
+) -> None:
     tiles = Paint(BUILDING, rng.choice(ROOFS), BRICK)
     if not steep:
         low, up = sorted((x - side * 0.15, deep))
@@ -86,7 +94,9 @@ def _roof(mesh: Mesh, x: float, deep: float, high: float, length: float, side: i
     mesh.panel(facing, (0.0, length), (high - 0.3, high - 0.06), eaves - side * 0.01, Paint(BUILDING, (206, 200, 190)))
     at = rng.uniform(0.2, 0.8) * length
     chimney = ridge - side * 1.0
-    mesh.box((chimney - 0.35, chimney + 0.35), (top - 1.2, top + 0.9), (at, at + 0.8), Paint(BUILDING, (140, 84, 66), BRICK))
+    mesh.box(
+        (chimney - 0.35, chimney + 0.35), (top - 1.2, top + 0.9), (at, at + 0.8), Paint(BUILDING, (140, 84, 66), BRICK)
+    )
     _dormers(mesh, eaves, ridge, high, top, length, side, rng)
 
 
@@ -101,15 +111,28 @@ def _dormers(
     for i in range(max(int(length / 4), 1)):
         z = 1.4 + i * 4.0
         deep = at_x + side * 1.8
-        mesh.box((min(at_x, deep), max(at_x, deep)), (low, low + 1.4), (z, z + 1.4), Paint(BUILDING, (206, 200, 190), PLASTER))
-        mesh.panel(facing, (z + 0.25, z + 1.15), (low + 0.3, low + 1.15), at_x - side * 0.02, Paint(BUILDING, (70, 84, 98), GLASS))
+        mesh.box(
+            (min(at_x, deep), max(at_x, deep)),
+            (low, low + 1.4),
+            (z, z + 1.4),
+            Paint(BUILDING, (206, 200, 190), PLASTER),
+        )
+        mesh.panel(
+            facing,
+            (z + 0.25, z + 1.15),
+            (low + 0.3, low + 1.15),
+            at_x - side * 0.02,
+            Paint(BUILDING, (70, 84, 98), GLASS),
+        )
 
 
 def _door(mesh: Mesh, facing: str, out: float, at: float, rng: Random) -> None:
     colour = rng.choice(DOORS)
     mesh.panel(facing, (at - 0.75, at + 0.75), (0.0, 2.5), out, Paint(BUILDING, (210, 204, 194)))
     mesh.panel(facing, (at - 0.55, at + 0.55), (0.1, 2.3), out * 1.001, Paint(BUILDING, colour))
-    mesh.panel(facing, (at - 0.35, at + 0.35), (1.5, 2.1), out * 1.002, Paint(BUILDING, (96, 110, 122), GLASS, (200, 160, 90)))
+    mesh.panel(
+        facing, (at - 0.35, at + 0.35), (1.5, 2.1), out * 1.002, Paint(BUILDING, (96, 110, 122), GLASS, (200, 160, 90))
+    )
 
 
 def _awnings(mesh: Mesh, x: float, side: int, length: float, rng: Random) -> None:

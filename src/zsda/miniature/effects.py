@@ -4,13 +4,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zsda.miniature.geometry import Camera, Colour, Floats, Light
+from zsda.miniature.camera import Camera, Floats
+from zsda.miniature.geometry import Light
 from zsda.miniature.noise import sample, speckle
 from zsda.miniature.scenes import Scene
 from zsda.miniature.sky import blend
 
 Range = tuple[float, float]
 Generator = np.random.Generator
+
+_LAMPS_TO, _VEHICLES_TO = 70.0, 36.0  # metres up to which lamps light their surroundings visibly
 
 
 def draw(generator: Generator, span: Range) -> float:
@@ -74,23 +77,23 @@ def lamp_light(scene: Scene, reach: float) -> Floats:
         reach: distance in metres at which a street lamp has lost half of its light.
     """
     at, camera = scene.positions(), scene.camera
-    total = np.zeros((*scene.depth.shape, 3), np.float32)
-    level = scene.upward > 0.9
+    planes = np.zeros((3, *scene.depth.shape), np.float32)
+    level = (scene.upward > 0.9).astype(np.float32)
     for light in scene.lights:
+        if light.z > (_LAMPS_TO if light.street else _VEHICLES_TO):
+            continue
         radius = reach if light.street else 2.4 * light.power**0.5
-        view = _around(light, camera, 3.2 * radius)
+        view = _around(light, camera, 2.8 * radius)
         across = light.x - camera.curve * light.z**2 - at.across[view]
         up, ahead = light.y - at.height[view], light.z - at.ahead[view]
         squared = across * across + up * up + ahead * ahead
-        amount = 1.0 / (1.0 + squared * (0.41 / radius**2)) ** 2
-        if light.street:
-            # Lamps shine downwards: what is above them stays dark.
-            amount *= 2.0 * np.clip(0.2 + up / np.sqrt(squared + 0.1), 0.0, 1.0)
-        else:
-            # Lamps of vehicles throw their light ahead of them, so only the street is lit, not their own car.
-            amount *= 0.8 * level[view]
-        total[view] += amount[..., None] * np.array(light.colour, np.float32)
-    return total * (1.0 - scene.sky)[..., None]
+        amount = np.square(1.0 / (1.0 + squared * (0.41 / radius**2)))
+        # Street lamps shine downwards; lamps of vehicles shine ahead of them and light the street, not their own car.
+        amount *= 1.8 * np.clip(0.2 + up / np.sqrt(squared + 0.1), 0.0, 1.0) if light.street else 0.7 * level[view]
+        for plane, share in zip(planes, light.colour, strict=True):
+            plane[view] += share * amount
+    planes /= 1.0 + 0.55 * planes
+    return np.ascontiguousarray(np.moveaxis(planes * (1.0 - scene.sky), 0, -1))
 
 
 def _around(light: Light, camera: Camera, radius: float) -> tuple[slice, slice]:
@@ -114,7 +117,11 @@ def flakes(image: Floats, generator: Generator, density: float, wind: float) -> 
     """Draws falling snow: many small flakes far away, few large soft ones near the lens."""
     height, width = image.shape[:2]
     unit = height / 128
-    for count, size, fall, softness, opacity in ((420, 0.6, 1.2, 0.5, 0.7), (130, 1.1, 3.0, 0.7, 0.85), (16, 2.4, 6.0, 1.9, 0.8)):
+    for count, size, fall, softness, opacity in (
+        (420, 0.6, 1.2, 0.5, 0.7),
+        (130, 1.1, 3.0, 0.7, 0.85),
+        (16, 2.4, 6.0, 1.9, 0.8),
+    ):
         layer = np.zeros((height, width), np.uint8)
         number = int(count * density)
         places, lengths = generator.random((number, 2)) * (width, height), generator.uniform(0.4, 1.3, number)
@@ -149,12 +156,16 @@ def drops(image: Floats, generator: Generator, number: int) -> Floats:
     inside = np.zeros((height, width), np.float32)
     for _ in range(number):
         x, y = generator.random() * width, generator.random() * height * 0.92
-        radius = generator.uniform(2.2, 7.0) * height / 128
-        dx, dy = columns - x, (rows - y) / 1.15
-        within = dx * dx + dy * dy < radius * radius
-        columns[within], rows[within] = (x - 3.0 * dx)[within], (y - 3.0 * dy)[within]
-        rim = np.clip((radius - np.sqrt(dx * dx + dy * dy)) / 1.5, 0.0, 1.0) * (0.8 + 0.25 * dy / radius)
-        inside = np.maximum(inside, rim * within)
+        radius = generator.uniform(2.5, 8.0) * height / 128
+        reach = 1.15 * radius + 1.0
+        box = slice(max(int(y - reach), 0), int(y + reach) + 1), slice(max(int(x - reach), 0), int(x + reach) + 1)
+        dx, dy = np.arange(width)[None, box[1]] - x, (np.arange(height)[box[0], None] - y) / 1.15
+        apart = np.sqrt(dx * dx + dy * dy)
+        within = apart < radius
+        columns[box] = np.where(within, x - 3.0 * dx, columns[box])
+        rows[box] = np.where(within, y - 3.0 * dy, rows[box])
+        rim = np.clip((radius - apart) / 1.5, 0.0, 1.0) * (0.8 + 0.25 * dy / radius)
+        inside[box] = np.maximum(inside[box], rim)
     soft = cv2.GaussianBlur(image, (0, 0), 1.2 * height / 128)
     bent = cv2.remap(soft, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return blend(image, bent * 1.08 + 6.0, np.clip(inside, 0.0, 1.0))
@@ -206,18 +217,25 @@ def expose(image: Floats, gain: float, warmth: float) -> Floats:
     return image * np.array((gain * (1 + warmth), gain, gain * (1 - warmth)), np.float32)
 
 
-def flare(image: Floats, generator: Generator, strength: float) -> Floats:
-    """Adds a sun near the upper edge and its ghosts across the lens."""
-    height, width = image.shape[:2]
-    sun = np.array((generator.uniform(0.08, 0.92) * width, generator.uniform(0.02, 0.18) * height))
-    axis = np.array((width / 2, height / 2)) - sun
-    layer = np.zeros_like(image)
-    ghosts = ((0.0, 0.075, (255, 246, 200), 1.6), (0.55, 0.035, (255, 190, 90), 0.5), (0.9, 0.06, (120, 220, 160), 0.3),
-              (1.25, 0.03, (120, 160, 255), 0.5), (1.6, 0.09, (255, 120, 120), 0.25), (1.9, 0.045, (180, 140, 255), 0.35))  # fmt: skip
-    for along, radius, colour, weight in ghosts:
+def flare(image: Floats, scene: Scene, generator: Generator, strength: float) -> Floats:
+    """Adds a sun to the sky and, ``strength`` brightly, its ghosts across the lens."""
+    height, width = scene.depth.shape
+    x, y = generator.uniform(0.08, 0.92) * width, generator.uniform(0.02, 0.18) * height
+    sun, ghosts = np.zeros_like(image), np.zeros_like(image)
+    cv2.circle(sun, (int(x), int(y)), int(0.075 * height), (255, 246, 200), -1, cv2.LINE_AA)
+    for along, radius, colour, weight in _GHOSTS:
         spot = np.zeros_like(image)
-        centre = (sun + axis * along).astype(int)
-        cv2.circle(spot, (int(centre[0]), int(centre[1])), int(radius * height), tuple(c * weight for c in colour), -1, cv2.LINE_AA)
-        layer += spot
-    glow = bloom(layer * 0.5, 0.5)
-    return image + strength * (layer * 0.55 + glow)
+        place = (int(x + along * (width / 2 - x)), int(y + along * (height / 2 - y)))
+        cv2.circle(spot, place, int(radius * height), colour, -1, cv2.LINE_AA)
+        ghosts += spot * weight
+    return image + sun * scene.sky[..., None] + bloom(sun, 0.4) + strength * ghosts
+
+
+_GHOSTS = (
+    (0.55, 0.035, (255, 190, 90), 0.3),
+    (0.9, 0.06, (120, 220, 160), 0.18),
+    (1.25, 0.03, (120, 160, 255), 0.3),
+    (1.6, 0.09, (255, 120, 120), 0.15),
+    (1.9, 0.045, (180, 140, 255), 0.2),
+)
+"""Ghosts of the sun: place between sun (0) and the middle (1), radius as a share of the height, colour, weight."""

@@ -4,7 +4,19 @@ import math
 from random import Random
 
 from zsda.data.labels import TRAIN_ID
-from zsda.miniature.geometry import BRICK, LEAF, OUTER, PLANKS, PLASTER, ROW, STREET, Colour, Mesh, Paint
+from zsda.miniature.geometry import (
+    BACKDROP,
+    BRICK,
+    LEAF,
+    PLANKS,
+    PLASTER,
+    ROW,
+    STREET,
+    Colour,
+    Mesh,
+    Paint,
+    shade,
+)
 
 POLE, SIGNAL, SIGN = TRAIN_ID["pole"], TRAIN_ID["traffic light"], TRAIN_ID["traffic sign"]
 GREEN, WALL, FENCE = TRAIN_ID["vegetation"], TRAIN_ID["wall"], TRAIN_ID["fence"]
@@ -16,13 +28,9 @@ WARM_LIGHT: Colour = (1.0, 0.78, 0.46)
 COLD_LIGHT: Colour = (0.82, 0.9, 1.0)
 
 
-def _shade(colour: Colour, factor: float) -> Colour:
-    return (min(colour[0] * factor, 255.0), min(colour[1] * factor, 255.0), min(colour[2] * factor, 255.0))
-
-
 def _upright(mesh: Mesh, half: float, low: float, high: float, paint: Paint) -> None:
     """Adds a round post as two strips, the left one in its own shade."""
-    dark = paint._replace(colour=_shade(paint.colour, 0.74))
+    dark = paint._replace(colour=shade(paint.colour, 0.74))
     mesh.bar((0.0, low), (0.0, high), 2 * half, paint)
     mesh.bar((-half * 0.55, low), (-half * 0.55, high), half * 0.9, dark)
 
@@ -37,7 +45,12 @@ def lamp_post(mesh: Mesh, x: float, z: float, inward: float, rng: Random) -> Non
     mesh.bar((0.0, high - 0.05), (inward * reach, high + 0.25), 0.16, paint)
     warm = rng.random() < 0.75
     glow = (255, 214, 140) if warm else (226, 238, 255)
-    mesh.bar((inward * (reach - 0.1), high + 0.2), (inward * (reach + 0.6), high + 0.24), 0.24, Paint(POLE, (214, 214, 206), lamp=glow))
+    mesh.bar(
+        (inward * (reach - 0.1), high + 0.2),
+        (inward * (reach + 0.6), high + 0.24),
+        0.24,
+        Paint(POLE, (214, 214, 206), lamp=glow),
+    )
     mesh.light(inward * (reach + 0.25), high + 0.1, -0.05, WARM_LIGHT if warm else COLD_LIGHT, 1.0, street=True)
 
 
@@ -68,7 +81,7 @@ def _signal_head(mesh: Mesh, x: float, low: float, on: int) -> None:
     mesh.outline(housing, Paint(SIGNAL, (34, 38, 36)))
     lit = ((255, 52, 40), (255, 190, 50), (60, 240, 130))
     for i, colour in enumerate(lit):
-        shown = colour if i == on else _shade(colour, 0.28)
+        shown = colour if i == on else shade(colour, 0.28)
         y = low + 0.9 - 0.34 * i
         mesh.disc(x, y, 0.0, (0.14, 0.14), Paint(SIGNAL, shown, lamp=colour if i == on else (0.0, 0.0, 0.0)))
     red, green, blue = lit[on]
@@ -83,7 +96,9 @@ def traffic_sign(mesh: Mesh, x: float, z: float, rng: Random) -> None:
     kind = rng.choice((_ban, _ban, _warning, _priority, _direction, _information))
     kind(mesh, y, rng)
     if rng.random() < 0.3:
-        mesh.outline([(-0.32, y - 0.85), (0.32, y - 0.85), (0.32, y - 0.56), (-0.32, y - 0.56)], Paint(SIGN, (236, 236, 230)))
+        mesh.outline(
+            [(-0.32, y - 0.85), (0.32, y - 0.85), (0.32, y - 0.56), (-0.32, y - 0.56)], Paint(SIGN, (236, 236, 230))
+        )
 
 
 def _ban(mesh: Mesh, y: float, rng: Random) -> None:
@@ -125,7 +140,7 @@ def tree(mesh: Mesh, x: float, z: float, rng: Random, layer: int = STREET) -> No
     mesh.place(x, z, layer=layer)
     leaf = rng.choice(LEAVES)
     if rng.random() < 0.18:
-        _conifer(mesh, _shade(leaf, 0.75), rng)
+        _conifer(mesh, shade(leaf, 0.75), rng)
         return
     trunk, radius = rng.uniform(2.0, 3.0), rng.uniform(1.5, 2.6)
     wood = Paint(GREEN, BARK)
@@ -137,12 +152,16 @@ def tree(mesh: Mesh, x: float, z: float, rng: Random, layer: int = STREET) -> No
 
 def _crown(mesh: Mesh, middle: float, radius: float, leaf: Colour, rng: Random, number: int) -> None:
     """Adds clumps of leaves, dark ones inside and below first; their normals make the crown round."""
-    clumps = sorted((rng.uniform(-0.9, 1.0), rng.uniform(-math.pi, math.pi), rng.uniform(0.2, 0.85)) for _ in range(number))
+    clumps = sorted(
+        (rng.uniform(-0.9, 1.0), rng.uniform(-math.pi, math.pi), rng.uniform(0.2, 0.85)) for _ in range(number)
+    )
     for up, angle, out in clumps:
         across = out * math.cos(angle) * math.sqrt(max(1.0 - up * up * 0.8, 0.1))
-        paint = Paint(GREEN, _shade(leaf, 0.86 + 0.16 * up + rng.uniform(-0.06, 0.06)), LEAF)
+        paint = Paint(GREEN, shade(leaf, 0.86 + 0.16 * up + rng.uniform(-0.06, 0.06)), LEAF)
         size = radius * rng.uniform(0.36, 0.56) * (13 / number) ** 0.4
-        mesh.disc(across * radius, middle + up * radius * 0.72, 0.0, (size, size * 0.85), paint, (across, up + 0.45, -0.6))
+        mesh.disc(
+            across * radius, middle + up * radius * 0.72, 0.0, (size, size * 0.85), paint, (across, up + 0.45, -0.6)
+        )
 
 
 def _conifer(mesh: Mesh, leaf: Colour, rng: Random) -> None:
@@ -151,7 +170,7 @@ def _conifer(mesh: Mesh, leaf: Colour, rng: Random) -> None:
     for i in range(4):
         low = 0.8 + i * (high - 1.0) / 4.6
         wide = half * (1.0 - i * 0.2)
-        paint = Paint(GREEN, _shade(leaf, 0.85 + 0.08 * i), LEAF)
+        paint = Paint(GREEN, shade(leaf, 0.85 + 0.08 * i), LEAF)
         points = [(-wide, low, 0.0), (wide, low, 0.0), (0.0, low + (high - 1.0) / 2.4, 0.0)]
         mesh.face(points, paint, (0.1, 0.6, -0.7), two_sided=True)
 
@@ -161,7 +180,7 @@ def bush(mesh: Mesh, x: float, z: float, rng: Random, layer: int = STREET) -> No
     mesh.place(x, z, layer=layer)
     leaf, size = rng.choice(LEAVES), rng.uniform(0.5, 0.9)
     for dx, y, factor in ((-0.6, 0.5, 0.8), (0.6, 0.5, 0.85), (0.0, 0.45, 0.75), (-0.25, 0.95, 1.0), (0.35, 0.9, 1.05)):
-        paint = Paint(GREEN, _shade(leaf, factor), LEAF)
+        paint = Paint(GREEN, shade(leaf, factor), LEAF)
         mesh.disc(dx * size * 1.3, y * size, 0.0, (size * 0.8, size * 0.6), paint, (dx, y, -0.6))
 
 
@@ -170,20 +189,30 @@ def hedge(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Rando
     mesh.place(0.0, span[0], layer=ROW)
     paint = Paint(GREEN, rng.choice(LEAVES), LEAF)
     high, deep = rng.uniform(1.1, 1.9), x + side * 0.9
-    mesh.box((min(x, deep), max(x, deep)), (0.0, high), (0.0, span[1] - span[0]), paint, paint._replace(colour=_shade(paint.colour, 1.1)))
+    mesh.box(
+        (min(x, deep), max(x, deep)),
+        (0.0, high),
+        (0.0, span[1] - span[0]),
+        paint,
+        paint._replace(colour=shade(paint.colour, 1.1)),
+    )
 
 
 def wall(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random) -> None:
     """Adds a garden or retaining wall with a coping."""
     mesh.place(0.0, span[0], layer=ROW)
-    colour, texture = rng.choice((((150, 144, 134), PLASTER), ((148, 96, 76), BRICK), ((174, 164, 144), BRICK), ((128, 128, 130), PLASTER)))
+    colour, texture = rng.choice(
+        (((150, 144, 134), PLASTER), ((148, 96, 76), BRICK), ((174, 164, 144), BRICK), ((128, 128, 130), PLASTER))
+    )
     high, deep, length = rng.uniform(1.5, 2.8), x + side * 0.4, span[1] - span[0]
     low, up = min(x, deep), max(x, deep)
     mesh.box((low, up), (0.0, high), (0.0, length), Paint(WALL, colour, texture))
-    mesh.box((low - 0.08, up + 0.08), (high, high + 0.16), (0.0, length), Paint(WALL, _shade(colour, 1.18), PLASTER))
+    mesh.box((low - 0.08, up + 0.08), (high, high + 0.16), (0.0, length), Paint(WALL, shade(colour, 1.18), PLASTER))
     facing = "left" if side > 0 else "right"
     for i in range(int(length / 4) + 1):
-        mesh.panel(facing, (i * 4.0, i * 4.0 + 0.35), (0.0, high), x - side * 0.02, Paint(WALL, _shade(colour, 0.86), texture))
+        mesh.panel(
+            facing, (i * 4.0, i * 4.0 + 0.35), (0.0, high), x - side * 0.02, Paint(WALL, shade(colour, 0.86), texture)
+        )
 
 
 def fence(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random) -> None:
@@ -194,7 +223,9 @@ def fence(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Rando
     if rng.random() < 0.5:
         colour = rng.choice(((132, 98, 66), (170, 150, 122), (216, 212, 202), (96, 74, 56)))
         mesh.panel(facing, (0.0, length), (0.05, high), x, Paint(FENCE, colour, PLANKS))
-        mesh.panel(facing, (0.0, length), (high - 0.25, high - 0.12), x - side * 0.03, Paint(FENCE, _shade(colour, 0.75)))
+        mesh.panel(
+            facing, (0.0, length), (high - 0.25, high - 0.12), x - side * 0.03, Paint(FENCE, shade(colour, 0.75))
+        )
         return
     paint = Paint(FENCE, rng.choice(((60, 78, 66), (70, 72, 76), (150, 152, 150), (44, 52, 88))))
     for low in (0.12, high * 0.55, high - 0.12):
@@ -208,18 +239,22 @@ def fence(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Rando
 def skyline(mesh: Mesh, rng: Random) -> None:
     """Adds what closes the view far ahead: tree tops and, behind them, town roofs."""
     building = TRAIN_ID["building"]
-    mesh.place(0.0, 230.0, layer=0, casts=False)
-    for i in range(26):
-        if rng.random() < 0.55:
-            x, high, wide = (i - 13) * 14.0, rng.uniform(7, 26), rng.uniform(7, 12)
-            tone = rng.uniform(0.8, 1.05)
-            mesh.outline([(x - wide, -2.0), (x + wide, -2.0), (x + wide, high), (x - wide, high)], Paint(building, _shade((158, 150, 146), tone)))
-    mesh.place(0.0, 200.0, layer=0, casts=False)
+    mesh.place(0.0, 230.0, layer=BACKDROP, casts=False)
     for i in range(30):
-        size = rng.uniform(5.0, 9.5)
-        mesh.disc((i - 15) * 10.0 + rng.uniform(-3, 3), size * 0.35, 0.0, (size * 1.3, size), Paint(GREEN, _shade((92, 116, 78), rng.uniform(0.85, 1.1)), LEAF))
-
-
-def backyard_tree(mesh: Mesh, x: float, z: float, rng: Random) -> None:
-    """Adds a tree behind the house line."""
-    tree(mesh, x, z, rng, layer=OUTER)
+        if rng.random() < 0.55:
+            x, high, wide = (i - 15) * 17.0, rng.uniform(7, 26), rng.uniform(8, 13)
+            tone = rng.uniform(0.8, 1.05)
+            mesh.outline(
+                [(x - wide, -2.0), (x + wide, -2.0), (x + wide, high), (x - wide, high)],
+                Paint(building, shade((158, 150, 146), tone)),
+            )
+    mesh.place(0.0, 200.0, layer=BACKDROP, casts=False)
+    for i in range(36):
+        size = rng.uniform(6.0, 10.5)
+        mesh.disc(
+            (i - 18) * 13.0 + rng.uniform(-3, 3),
+            size * 0.35,
+            0.0,
+            (size * 1.3, size),
+            Paint(GREEN, shade((92, 116, 78), rng.uniform(0.85, 1.1)), LEAF),
+        )

@@ -1,20 +1,22 @@
-"""Faces in the toy city and the camera that looks at them.
+"""The faces that everything in the toy city is made of.
 
-World axes: x to the right, y up, z ahead of the camera, in metres; the camera stands at x = 0, z = 0. Objects are modelled in
-their own frame (z is where they head) and placed in *street coordinates*, which the camera's curve bends into the world.
+Objects are modelled in their own frame (x to the right, y up, z where they head), in metres, and placed in *street coordinates*,
+which the camera's curve bends into the world.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zsda.miniature.camera import Camera, Floats
+
 Colour = tuple[float, float, float]
 Point = tuple[float, float, float]
-Floats = NDArray[np.float32]
 
 MAX_CORNERS = 8
 BLACK: Colour = (0.0, 0.0, 0.0)
@@ -24,6 +26,11 @@ PLAIN, LEAF, PLASTER, BRICK, GLASS, PLANKS = range(6)
 
 BACKDROP, OUTER, ROW, STREET = range(4)
 """Layers, painted in this order: the horizon, what stands behind the house line, the house line, the street in front."""
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Returns a colour made darker, or lighter up to white."""
+    return (min(colour[0] * factor, 255.0), min(colour[1] * factor, 255.0), min(colour[2] * factor, 255.0))
 
 
 class Paint(NamedTuple):
@@ -65,51 +72,6 @@ class Light(NamedTuple):
     colour: Colour
     power: float
     street: bool
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera.
-
-    Attributes:
-        size: height and width of the image in pixels.
-        focal: focal length in pixels.
-        centre: column of the vanishing point.
-        horizon: row of the horizon.
-        eye: height above the road in metres.
-        curve: sideways bend of the street, in metres per square metre ahead.
-    """
-
-    size: tuple[int, int]
-    focal: float
-    centre: float
-    horizon: float
-    eye: float
-    curve: float
-
-    def scaled(self, factor: int) -> "Camera":
-        """Returns the same view with ``factor`` times as many pixels a side."""
-        size = (self.size[0] * factor, self.size[1] * factor)
-        return Camera(size, self.focal * factor, self.centre * factor, self.horizon * factor, self.eye, self.curve)
-
-    def bend(self, points: Floats) -> Floats:
-        """Takes street coordinates [..., 3] to world coordinates; what is behind the near plane is pulled onto it."""
-        bent = points.copy()
-        np.maximum(bent[..., 2], 0.5, out=bent[..., 2])
-        bent[..., 0] += self.curve * bent[..., 2] ** 2
-        return bent
-
-    def project(self, points: Floats) -> Floats:
-        """Projects world points [..., 3] to columns and rows [..., 2] in pixels."""
-        scale = self.focal / points[..., 2]
-        return np.stack([self.centre + points[..., 0] * scale, self.horizon + (self.eye - points[..., 1]) * scale], axis=-1)
-
-    def slopes(self) -> tuple[Floats, Floats]:
-        """Returns how far right [W] and how far up [H] the ray through each pixel goes per metre ahead."""
-        height, width = self.size
-        right = (np.arange(width, dtype=np.float32) + 0.5 - self.centre) / self.focal
-        up = (self.horizon - np.arange(height, dtype=np.float32) - 0.5) / self.focal
-        return right, up
 
 
 @dataclass(frozen=True)
@@ -174,7 +136,17 @@ class Mesh:
         """Adds a convex polygon, counter-clockwise seen from outside; ``normal`` replaces the geometric one for shading."""
         self._points.extend(points)
         self._rows.append(
-            (len(self._frames) - 1, len(points), *paint[:1], *paint.colour, paint.texture, *paint.lamp, *windows, *normal, two_sided)
+            (
+                len(self._frames) - 1,
+                len(points),
+                *paint[:1],
+                *paint.colour,
+                paint.texture,
+                *paint.lamp,
+                *windows,
+                *normal,
+                two_sided,
+            )
         )
 
     def light(self, x: float, y: float, z: float, colour: Colour, power: float, *, street: bool = False) -> None:
@@ -182,7 +154,13 @@ class Mesh:
         self._lights.append((len(self._frames) - 1, (x, y, z), colour, power, street))
 
     def panel(
-        self, side: str, a: tuple[float, float], b: tuple[float, float], at: float, paint: Paint, windows: Windows = NO_WINDOWS
+        self,
+        side: str,
+        a: tuple[float, float],
+        b: tuple[float, float],
+        at: float,
+        paint: Paint,
+        windows: Windows = NO_WINDOWS,
     ) -> None:
         """Adds a rectangle facing ``side``; ``a`` and ``b`` are its spans along (x or z) and (y, or z for ``top``)."""
         (a0, a1), (b0, b1) = a, b
@@ -214,7 +192,11 @@ class Mesh:
         self.panel("back", x, y, z[0], paint, windows)
 
     def prism(
-        self, profile: Sequence[tuple[float, float]], half: tuple[float, float], side: Paint, edges: Sequence[Paint | None]
+        self,
+        profile: Sequence[tuple[float, float]],
+        half: tuple[float, float],
+        side: Paint,
+        edges: Sequence[Paint | None],
     ) -> None:
         """Adds a side view (z, y), counter-clockwise, stretched across to ``half`` widths at its bottom and top.
 
@@ -241,12 +223,19 @@ class Mesh:
         """Adds an octagon on the left (-1) or right (1) side of its object."""
         self.face([(x, y + radius * s, z - side * radius * c) for c, s in OCTAGON], paint)
 
-    def bar(self, start: tuple[float, float], end: tuple[float, float], width: float, paint: Paint, z: float = 0.0) -> None:
+    def bar(
+        self, start: tuple[float, float], end: tuple[float, float], width: float, paint: Paint, z: float = 0.0
+    ) -> None:
         """Adds a stroke from ``start`` to ``end`` (x, y), turned to the camera."""
         dx, dy = end[0] - start[0], end[1] - start[1]
         scale = width / 2 / max(math.hypot(dx, dy), 1e-6)
         px, py = -dy * scale, dx * scale
-        corners = [(start[0] + px, start[1] + py), (end[0] + px, end[1] + py), (end[0] - px, end[1] - py), (start[0] - px, start[1] - py)]
+        corners = [
+            (start[0] + px, start[1] + py),
+            (end[0] + px, end[1] + py),
+            (end[0] - px, end[1] - py),
+            (start[0] - px, start[1] - py),
+        ]
         self.face([(x, y, z) for x, y in corners], paint, two_sided=True)
 
     def outline(self, points: Sequence[tuple[float, float]], paint: Paint, z: float = 0.0) -> None:
@@ -259,7 +248,9 @@ class Mesh:
         for frame, (x, y, z), colour, power, street in self._lights:
             at_x, at_z, cos, sin, *_ = self._frames[frame]
             world_z = at_z - x * sin + z * cos
-            result.append(Light(at_x + x * cos + z * sin + camera.curve * world_z**2, y, world_z, colour, power, street))
+            result.append(
+                Light(at_x + x * cos + z * sin + camera.curve * world_z**2, y, world_z, colour, power, street)
+            )
         return tuple(light for light in result if light.z > 1.0)
 
     def faces(self, camera: Camera) -> Faces:
@@ -267,7 +258,8 @@ class Mesh:
         rows = np.array(self._rows, np.float32)
         corners = rows[:, 1].astype(np.int64)
         first = np.cumsum(corners) - corners
-        local = np.array(self._points, np.float32)[first[:, None] + np.minimum(np.arange(MAX_CORNERS), corners[:, None] - 1)]
+        points = np.fromiter(chain.from_iterable(self._points), np.float32, 3 * len(self._points)).reshape(-1, 3)
+        local = points[first[:, None] + np.minimum(np.arange(MAX_CORNERS), corners[:, None] - 1)]
         frames = np.array(self._frames, np.float32)[rows[:, 0].astype(np.int64)]
         # Far before near within a layer; within an object, as its parts were added.
         order = np.lexsort((np.arange(len(rows)), -frames[:, 5], frames[:, 4]))
@@ -298,7 +290,8 @@ OCTAGON = [(math.cos(math.pi * (i + 0.5) / 4), math.sin(math.pi * (i + 0.5) / 4)
 def _to_street(local: Floats, frames: Floats) -> Floats:
     x, z, cos, sin = (frames[:, i, None] for i in range(4))
     return np.stack(
-        [x + local[..., 0] * cos + local[..., 2] * sin, local[..., 1], z - local[..., 0] * sin + local[..., 2] * cos], axis=-1
+        [x + local[..., 0] * cos + local[..., 2] * sin, local[..., 1], z - local[..., 0] * sin + local[..., 2] * cos],
+        axis=-1,
     )
 
 

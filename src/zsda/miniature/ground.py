@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsda.data.labels import TRAIN_ID
-from zsda.miniature.geometry import Colour, Floats
+from zsda.miniature.camera import Floats
+from zsda.miniature.geometry import Colour
 from zsda.miniature.noise import sample, wrap
 
 ROAD, SIDEWALK, TERRAIN = TRAIN_ID["road"], TRAIN_ID["sidewalk"], TRAIN_ID["terrain"]
-LANE, TRACKS = 3.4, 6.5
-"""Widths in metres of a lane and of the strip that two tram tracks take."""
+LANE, TRACKS, CORNER = 3.2, 6.4, 2.2
+"""Widths in metres of a lane, of the strip that two tram tracks take, and of the sidewalks along a crossing road."""
 
 WHITE: Colour = (226, 226, 220)
 
@@ -85,7 +86,7 @@ def classify(street: Street, across: Floats, ahead: Floats) -> NDArray[np.uint8]
     ids[(across > street.left) & (across < street.right)] = ROAD
     if street.junction is not None:
         start, end = street.junction
-        beside = (ahead > start - 2.2) & (ahead < end + 2.2)
+        beside = (ahead > start - CORNER) & (ahead < end + CORNER)
         ids[beside & (ids == TERRAIN)] = SIDEWALK
         ids[(ahead > start) & (ahead < end)] = ROAD
     return ids
@@ -104,7 +105,6 @@ def paint(street: Street, ids: NDArray[np.uint8], across: Floats, ahead: Floats)
 def _asphalt(street: Street, across: Floats, ahead: Floats) -> Floats:
     tone = 0.86 + 0.22 * sample(across * 5.0, ahead * 2.5) + 0.16 * sample(across * 40.0, ahead * 40.0)
     tone *= 1.0 - 0.12 * (sample(across * 3.0 + 90.0, ahead * 0.8) > 0.62)  # patches of newer asphalt
-    tone *= 1.0 - 0.45 * (np.abs(sample(across * 9.0, ahead * 4.0 + 50.0) - 0.5) < 0.012) * (ahead < 30.0)  # cracks
     for track in street.tracks:
         bed = np.abs(across - track) < 1.15
         tone = np.where(bed, tone * 0.5 + 0.6, tone)

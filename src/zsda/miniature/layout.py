@@ -7,8 +7,9 @@ from random import Random
 
 from zsda.data.labels import IGNORE
 from zsda.miniature import buildings, furniture, people, vehicles
-from zsda.miniature.geometry import OUTER, Camera, Mesh, Paint
-from zsda.miniature.ground import LANE, TRACKS, Street
+from zsda.miniature.camera import Camera
+from zsda.miniature.geometry import OUTER, Mesh, Paint
+from zsda.miniature.ground import CORNER, LANE, TRACKS, Street
 
 FAR = 125.0
 
@@ -60,9 +61,9 @@ def _camera(rng: Random, size: tuple[int, int]) -> Camera:
     return Camera(
         size=size,
         focal=width * rng.uniform(0.76, 0.98),
-        centre=width * rng.uniform(0.42, 0.58),
+        centre=width * rng.uniform(0.36, 0.6),
         horizon=height * rng.uniform(0.4, 0.5),
-        eye=rng.uniform(1.35, 1.9),
+        eye=rng.uniform(1.4, 2.1),
         curve=rng.choice((0.0, 1.0, 1.0)) * rng.uniform(-0.0016, 0.0016),
     )
 
@@ -82,9 +83,10 @@ def _street(rng: Random) -> Street:
         right += LANE
     middle = shift - LANE / 2
     tracks = (middle - 1.6, middle - 4.9) if rng.random() < 0.38 else ()
-    left = middle - (TRACKS if tracks else 0.0) - LANE * (1 if tracks else rng.choice((1, 1, 1, 2))) - parking[0]
-    if left + parking[0] < middle - (TRACKS if tracks else 0.0) - 1.5 * LANE:
-        lanes.append(left + parking[0] + LANE)
+    oncoming = 1 if tracks else rng.choice((1, 1, 1, 2))
+    left = middle - (TRACKS if tracks else 0.0) - LANE * oncoming - parking[0]
+    if oncoming == 2:
+        lanes.append(middle - LANE)
     start = rng.uniform(15.0, 42.0)
     junction = (start, start + rng.uniform(7.0, 11.0)) if rng.random() < 0.5 else None
     zebra = junction[0] - 5.2 if junction else rng.uniform(9.0, 30.0)
@@ -95,12 +97,12 @@ def _street(rng: Random) -> Street:
         middle=middle,
         lanes=tuple(lanes),
         walks=(rng.uniform(2.0, 4.5), rng.uniform(2.0, 4.5)),
-        verges=(rng.choice((0.0, 0.0, 1.4, 2.0)), rng.choice((0.0, 0.0, 1.4, 2.0))),
+        verges=(rng.choice((0.0, 0.0, 1.6, 2.6)), rng.choice((0.0, 0.0, 1.6, 2.6))),
         parking=(parking[0], parking[1]),
         tracks=tracks,
         junction=junction,
         crossing=zebra if junction or rng.random() < 0.3 else None,
-        paved=(rng.random() < 0.25, rng.random() < 0.25),
+        paved=(rng.random() < 0.15, rng.random() < 0.15),
         grass=rng.choice(((104, 140, 62), (122, 144, 70), (92, 126, 58), (146, 146, 86))),
         asphalt=(grey, grey, grey * rng.uniform(0.98, 1.06)),
         slabs=rng.choice(((168, 160, 150), (184, 178, 170), (156, 146, 138), (172, 152, 138))),
@@ -113,7 +115,7 @@ def _stretches(street: Street, rng: Random, low: float, high: float) -> Iterator
     while at < FAR:
         end = at + rng.uniform(low, high) * (1.0 if at < 60 else 1.8)
         if street.junction is not None:
-            start, stop = street.junction[0] - 2.2, street.junction[1] + 2.2
+            start, stop = street.junction[0] - CORNER, street.junction[1] + CORNER
             if at < start < end + 3.0:
                 end = start
             elif start <= at < stop:
@@ -144,7 +146,9 @@ def _town(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Rando
 def _suburb(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random, tall: int) -> None:
     back = x + side * rng.uniform(3.0, 6.0)
     if rng.random() < 0.75:
-        buildings.house(mesh, back, (span[0] + 1.0, span[1] - rng.uniform(1.0, 3.0)), side, rng, rng.choice((1, 2, 2, 3)), OUTER)
+        buildings.house(
+            mesh, back, (span[0] + 1.0, span[1] - rng.uniform(1.0, 3.0)), side, rng, rng.choice((1, 2, 2, 3)), OUTER
+        )
     _enclose(mesh, x, span, side, rng)
     for _ in range(rng.randrange(3)):
         furniture.tree(mesh, x + side * rng.uniform(1.2, 2.6), rng.uniform(*span) + 2.0, rng, OUTER)
@@ -160,7 +164,7 @@ def _park(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Rando
 
 
 def _enclose(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random) -> None:
-    kind = rng.choices((furniture.wall, furniture.fence, furniture.hedge), (4, 4, 2))[0]
+    kind = rng.choices((furniture.wall, furniture.fence, furniture.hedge), (4, 6, 2))[0]
     kind(mesh, x, span, side, rng)
 
 
@@ -198,7 +202,7 @@ def _parked(mesh: Mesh, street: Street, side: int, rng: Random) -> None:
                 vehicles.truck(mesh, x, at + 1.5, yaw, rng)
                 at += 4.0
             else:
-                vehicles.car(mesh, x, at, yaw, rng)
+                vehicles.car(mesh, x, at, yaw, rng, parked=True)
         at += rng.uniform(5.6, 8.0)
 
 
@@ -216,11 +220,13 @@ def _pedestrians(mesh: Mesh, street: Street, side: int, rng: Random) -> None:
         if rng.random() < 0.25:
             people.person(mesh, x + rng.choice((-0.6, 0.6)), z + 0.3, rng)
     if rng.random() < 0.5:
-        x, z = street.edge(side) - side * 0.7, rng.uniform(6.0, 22.0)
+        x, z = street.edge(side) - side * 0.7, rng.uniform(5.5, 16.0)
         for i in range(rng.choice((1, 2, 3))):
             people.bicycle(mesh, x - side * 0.1 * i, z + 1.3 * i, rng, side_on=rng.random() < 0.75, ridden=False)
     if rng.random() < 0.22:
-        people.motorcycle(mesh, inner + side * 0.8, rng.uniform(7.0, 18.0), rng, side_on=rng.random() < 0.6, ridden=False)
+        people.motorcycle(
+            mesh, inner + side * 0.8, rng.uniform(7.0, 18.0), rng, side_on=rng.random() < 0.6, ridden=False
+        )
     if side > 0 and street.crossing is not None:
         for _ in range(rng.choice((0, 1, 2, 3))):
             x = rng.uniform(street.left, street.right)
@@ -245,26 +251,31 @@ def _traffic(mesh: Mesh, street: Street, rng: Random) -> None:
 def _two_wheelers(mesh: Mesh, street: Street, rng: Random) -> None:
     """Adds cyclists and motorcyclists between the cars and the kerb."""
     kerb = street.right - street.parking[1]
-    for _ in range(rng.choice((0, 1, 1, 2))):
+    for _ in range(rng.choice((0, 1, 1, 2, 2))):
         kind = rng.choices((people.bicycle, people.motorcycle), (5, 4))[0]
-        x = kerb - rng.uniform(0.3, 0.8) if rng.random() < 0.7 else street.left + street.parking[0] + rng.uniform(0.4, 1.0)
-        kind(mesh, x, 6.5 + 16.0 * rng.random(), rng, side_on=False, ridden=True)
+        x = (
+            kerb - rng.uniform(0.3, 0.8)
+            if rng.random() < 0.7
+            else street.left + street.parking[0] + rng.uniform(0.4, 1.0)
+        )
+        kind(mesh, x, 6.0 + 13.0 * rng.random(), rng, side_on=False, ridden=True)
     if street.crossing is not None and rng.random() < 0.55:
         kind = rng.choice((people.bicycle, people.motorcycle))
         kind(mesh, rng.uniform(street.left, street.right), street.crossing + 2.0, rng, side_on=True, ridden=True)
 
 
 def _cross_traffic(mesh: Mesh, street: Street, junction: tuple[float, float], rng: Random) -> None:
-    near = (junction[0] * 0.7 + junction[1] * 0.3, -math.pi / 2)
-    away = (junction[0] * 0.3 + junction[1] * 0.7, math.pi / 2)
-    for z, yaw in (near, away):
-        at = rng.uniform(-16.0, 2.0)
-        while at < 20.0:
-            if rng.random() < 0.5:
-                kind = rng.choices((vehicles.car, vehicles.truck, vehicles.bus), (8, 2, 2))[0]
-                kind(mesh, at, z, yaw, rng)
-                at += 6.0
-            at += rng.uniform(5.0, 11.0)
+    """Adds vehicles on the crossing road, seen from their side, as far as nothing beside the street hides them."""
+    start, end = junction
+    for share, yaw in ((0.3, -math.pi / 2), (0.7, math.pi / 2)):
+        z = start + share * (end - start)
+        opening = z / (start - CORNER)
+        at, until = street.edge(-1) * opening, street.edge(1) * opening
+        while at < until:
+            kind, half = rng.choices(((vehicles.car, 2.6), (vehicles.truck, 4.4), (vehicles.bus, 6.0)), (8, 2, 2))[0]
+            if rng.random() < 0.6 and at + 2 * half < until:
+                kind(mesh, at + half, z, yaw, rng)
+            at += 2 * half + rng.uniform(1.0, 5.0)
 
 
 def _bonnet(mesh: Mesh, camera: Camera, rng: Random) -> None:
@@ -274,7 +285,15 @@ def _bonnet(mesh: Mesh, camera: Camera, rng: Random) -> None:
     bottom = camera.eye - (camera.size[0] * 1.03 - camera.horizon) / camera.focal * z
     rise = camera.size[0] * rng.uniform(0.06, 0.1) / camera.focal * z
     half = camera.size[1] / camera.focal * z * 0.62
-    rim = [(-half, bottom), (half, bottom), (half, bottom + rise * 0.35), (half * 0.7, bottom + rise * 0.8), (half * 0.2, bottom + rise),
-           (-half * 0.2, bottom + rise), (-half * 0.7, bottom + rise * 0.8), (-half, bottom + rise * 0.35)]  # fmt: skip
+    rim = [
+        (-half, bottom),
+        (half, bottom),
+        (half, bottom + rise * 0.35),
+        (half * 0.7, bottom + rise * 0.8),
+        (half * 0.2, bottom + rise),
+        (-half * 0.2, bottom + rise),
+        (-half * 0.7, bottom + rise * 0.8),
+        (-half, bottom + rise * 0.35),
+    ]
     tone = rng.uniform(24.0, 60.0)
     mesh.outline(rim, Paint(IGNORE, (tone, tone, tone * 1.08)))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zsda.miniature.geometry import Floats
+from zsda.miniature.camera import Floats
 
 SIDE = 256
 

@@ -3,7 +3,7 @@
 from random import Random
 
 from zsda.data.labels import TRAIN_ID
-from zsda.miniature.geometry import Colour, Mesh, Paint
+from zsda.miniature.geometry import BLACK, Colour, Mesh, Paint, shade
 
 PERSON, RIDER = TRAIN_ID["person"], TRAIN_ID["rider"]
 BICYCLE, MOTORCYCLE = TRAIN_ID["bicycle"], TRAIN_ID["motorcycle"]
@@ -22,13 +22,16 @@ TOPS: tuple[Colour, ...] = (
     (206, 110, 130),
 )
 TROUSERS: tuple[Colour, ...] = ((38, 46, 70), (28, 28, 32), (96, 84, 66), (60, 72, 100), (140, 132, 116))
-FRAMES: tuple[Colour, ...] = ((190, 36, 36), (30, 90, 150), (24, 24, 28), (220, 220, 214), (40, 130, 90), (226, 140, 30))
+FRAMES: tuple[Colour, ...] = (
+    (190, 36, 36),
+    (30, 90, 150),
+    (24, 24, 28),
+    (220, 220, 214),
+    (40, 130, 90),
+    (226, 140, 30),
+)
 SHOE: Colour = (30, 26, 26)
 RUBBER: Colour = (30, 30, 32)
-
-
-def _shade(colour: Colour, factor: float) -> Colour:
-    return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
 
 
 def person(mesh: Mesh, x: float, z: float, rng: Random) -> None:
@@ -42,8 +45,15 @@ def person(mesh: Mesh, x: float, z: float, rng: Random) -> None:
     _legs(mesh, tall, step, trousers)
     if rng.random() < 0.2:
         bag = Paint(PERSON, rng.choice(TOPS))
-        mesh.outline([(-side * 0.2 - 0.14, 0.52 * tall), (-side * 0.2 + 0.14, 0.52 * tall), (-side * 0.2 + 0.12, 0.78 * tall),
-                      (-side * 0.2 - 0.12, 0.78 * tall)], bag)  # fmt: skip
+        mesh.outline(
+            [
+                (-side * 0.2 - 0.14, 0.52 * tall),
+                (-side * 0.2 + 0.14, 0.52 * tall),
+                (-side * 0.2 + 0.12, 0.78 * tall),
+                (-side * 0.2 - 0.12, 0.78 * tall),
+            ],
+            bag,
+        )
     hem = 0.34 if rng.random() < 0.25 else 0.46
     _torso(mesh, PERSON, (0.0, hem * tall), (0.0, 0.83 * tall), wide * 0.15, top)
     _arms(mesh, tall, wide, step, top, rng)
@@ -52,7 +62,7 @@ def person(mesh: Mesh, x: float, z: float, rng: Random) -> None:
 
 def _legs(mesh: Mesh, tall: float, step: float, colour: Colour) -> None:
     for sign, factor in ((-1, 0.8), (1, 1.0)):
-        paint, shoe = Paint(PERSON, _shade(colour, factor)), Paint(PERSON, SHOE)
+        paint, shoe = Paint(PERSON, shade(colour, factor)), Paint(PERSON, SHOE)
         hip, foot = (sign * 0.05 * tall, 0.5 * tall), (sign * (step * 0.9 + 0.03), 0.04)
         mesh.bar(hip, foot, 0.11 * tall, paint)
         mesh.bar((foot[0] - 0.07, 0.04), (foot[0] + 0.11, 0.04), 0.09, shoe)
@@ -62,15 +72,21 @@ def _torso(
     mesh: Mesh, train_id: int, low: tuple[float, float], high: tuple[float, float], half: float, colour: Colour
 ) -> None:
     (x0, y0), (x1, y1) = low, high
-    paint, shadow = Paint(train_id, colour), Paint(train_id, _shade(colour, 0.72))
-    rim = [(x0 - half * 0.85, y0), (x0 + half * 0.85, y0), (x1 + half, y1 - 0.1), (x1 + half * 0.6, y1), (x1 - half * 0.6, y1),
-           (x1 - half, y1 - 0.1)]  # fmt: skip
+    paint, shadow = Paint(train_id, colour), Paint(train_id, shade(colour, 0.72))
+    rim = [
+        (x0 - half * 0.85, y0),
+        (x0 + half * 0.85, y0),
+        (x1 + half, y1 - 0.1),
+        (x1 + half * 0.6, y1),
+        (x1 - half * 0.6, y1),
+        (x1 - half, y1 - 0.1),
+    ]
     mesh.outline(rim, paint)
     mesh.outline([(x0 - half * 0.85, y0), (x0 - half * 0.3, y0), (x1 - half * 0.3, y1), (x1 - half, y1 - 0.1)], shadow)
 
 
 def _arms(mesh: Mesh, tall: float, wide: float, step: float, colour: Colour, rng: Random) -> None:
-    sleeve = Paint(PERSON, _shade(colour, 0.86))
+    sleeve = Paint(PERSON, shade(colour, 0.86))
     hand = Paint(PERSON, SKIN[1])
     for sign in (-1, 1):
         shoulder = (sign * wide * 0.135, 0.79 * tall)
@@ -86,8 +102,13 @@ def _head(mesh: Mesh, train_id: int, x: float, y: float, radius: float, rng: Ran
 
 def _helmet(mesh: Mesh, x: float, y: float, radius: float, colour: Colour, rng: Random) -> None:
     mesh.disc(x, y, 0.0, (radius * 0.85, radius), Paint(RIDER, rng.choice(SKIN)))
-    dome = [(x - radius * 1.15, y + radius * 0.15), (x + radius * 1.15, y + radius * 0.15), (x + radius * 0.8, y + radius * 1.05),
-            (x, y + radius * 1.35), (x - radius * 0.8, y + radius * 1.05)]  # fmt: skip
+    dome = [
+        (x - radius * 1.15, y + radius * 0.15),
+        (x + radius * 1.15, y + radius * 0.15),
+        (x + radius * 0.8, y + radius * 1.05),
+        (x, y + radius * 1.35),
+        (x - radius * 0.8, y + radius * 1.05),
+    ]
     mesh.outline(dome, Paint(RIDER, colour))
 
 
@@ -122,7 +143,14 @@ def _bicycle_side(mesh: Mesh, colour: Colour, turn: float) -> None:
         _spoked_wheel(mesh, at, 0.36)
     rear, front, crank = (-0.56 * turn, 0.36), (0.56 * turn, 0.36), (-0.05 * turn, 0.32)
     saddle, bar = (-0.22 * turn, 0.86), (0.4 * turn, 0.92)
-    for start, end in ((rear, crank), (crank, saddle), (rear, saddle), (crank, bar), (saddle, (0.43 * turn, 0.8)), (front, bar)):
+    for start, end in (
+        (rear, crank),
+        (crank, saddle),
+        (rear, saddle),
+        (crank, bar),
+        (saddle, (0.43 * turn, 0.8)),
+        (front, bar),
+    ):
         mesh.bar(start, end, 0.07, tube)
     mesh.bar((saddle[0] - 0.14, 0.92), (saddle[0] + 0.14, 0.92), 0.08, dark)
     mesh.bar(bar, (bar[0] - 0.12 * turn, 1.04), 0.06, dark)
@@ -136,17 +164,21 @@ def _cyclist_side(mesh: Mesh, turn: float, rng: Random) -> None:
     mesh.bar((0.16 * turn, 0.76), (0.02 * turn, 0.28), 0.13, leg)
     mesh.bar((-0.04 * turn, 0.26), (0.18 * turn, 0.26), 0.09, Paint(RIDER, SHOE))
     mesh.bar(hip, shoulder, 0.32, Paint(RIDER, top))
-    mesh.bar(shoulder, (0.36 * turn, 1.04), 0.11, Paint(RIDER, _shade(top, 0.8)))
+    mesh.bar(shoulder, (0.36 * turn, 1.04), 0.11, Paint(RIDER, shade(top, 0.8)))
     _helmet(mesh, 0.2 * turn, 1.66, 0.12, rng.choice(FRAMES), rng)
 
 
 def _bicycle_rear(mesh: Mesh, colour: Colour, *, ridden: bool) -> None:
-    mesh.outline([(-0.06, 0.0), (0.06, 0.0), (0.07, 0.36), (0.06, 0.72), (-0.06, 0.72), (-0.07, 0.36)], Paint(BICYCLE, RUBBER))
+    mesh.outline(
+        [(-0.06, 0.0), (0.06, 0.0), (0.07, 0.36), (0.06, 0.72), (-0.06, 0.72), (-0.07, 0.36)], Paint(BICYCLE, RUBBER)
+    )
     mesh.bar((-0.1, 0.5), (-0.05, 0.98), 0.05, Paint(BICYCLE, colour))
     mesh.bar((0.1, 0.5), (0.05, 0.98), 0.05, Paint(BICYCLE, colour))
-    mesh.outline([(-0.07, 0.6), (0.07, 0.6), (0.07, 0.7), (-0.07, 0.7)], Paint(BICYCLE, (200, 30, 26), lamp=(255, 36, 24)))
-    mesh.light(0.0, 0.65, -0.05, (1.0, 0.12, 0.08), 0.12)
-    if not ridden:
+    lamp = Paint(BICYCLE, (200, 30, 26), lamp=(255, 36, 24) if ridden else BLACK)
+    mesh.outline([(-0.07, 0.6), (0.07, 0.6), (0.07, 0.7), (-0.07, 0.7)], lamp)
+    if ridden:
+        mesh.light(0.0, 0.65, -0.05, (1.0, 0.12, 0.08), 0.12)
+    else:
         mesh.bar((-0.32, 1.04), (0.32, 1.04), 0.07, Paint(BICYCLE, RUBBER))
         mesh.bar((-0.14, 0.94), (0.14, 0.94), 0.1, Paint(BICYCLE, RUBBER))
 
@@ -162,7 +194,7 @@ def _rider_rear(mesh: Mesh, low: float, high: float, rng: Random) -> None:
     top = rng.choice(TOPS)
     _torso(mesh, RIDER, (0.0, low), (0.0, high), 0.24, top)
     for sign in (-1, 1):
-        mesh.bar((sign * 0.2, high - 0.08), (sign * 0.33, low + 0.16), 0.11, Paint(RIDER, _shade(top, 0.82)))
+        mesh.bar((sign * 0.2, high - 0.08), (sign * 0.33, low + 0.16), 0.11, Paint(RIDER, shade(top, 0.82)))
     _helmet(mesh, 0.0, high + 0.12, 0.125, rng.choice(FRAMES), rng)
 
 
@@ -172,17 +204,17 @@ def motorcycle(mesh: Mesh, x: float, z: float, rng: Random, *, side_on: bool, ri
     colour = rng.choice(FRAMES)
     if side_on:
         turn = rng.choice((-1.0, 1.0))
-        _motorcycle_side(mesh, colour, turn)
+        _motorcycle_side(mesh, colour, turn, ridden=ridden)
         if ridden:
             _biker_side(mesh, turn, rng)
         return
-    _motorcycle_rear(mesh, colour)
+    _motorcycle_rear(mesh, colour, ridden=ridden)
     if ridden:
         _biker_legs(mesh, rng)
         _rider_rear(mesh, 0.86, 1.48, rng)
 
 
-def _motorcycle_side(mesh: Mesh, colour: Colour, turn: float) -> None:
+def _motorcycle_side(mesh: Mesh, colour: Colour, turn: float, *, ridden: bool) -> None:
     tyre, metal, body, dark = (Paint(MOTORCYCLE, c) for c in (RUBBER, (138, 140, 146), colour, (40, 40, 44)))
     for at in (-0.68, 0.68):
         mesh.disc(at, 0.34, 0.0, (0.35, 0.35), tyre)
@@ -194,8 +226,10 @@ def _motorcycle_side(mesh: Mesh, colour: Colour, turn: float) -> None:
     mesh.outline(_turned([(-0.95, 0.6), (-0.5, 0.56), (-0.5, 0.74), (-0.92, 0.78)], turn), body)
     mesh.bar((-0.2 * turn, 0.3), (-0.9 * turn, 0.34), 0.12, metal)
     mesh.bar((0.42 * turn, 1.0), (0.2 * turn, 1.12), 0.07, dark)
-    mesh.disc(0.56 * turn, 0.88, 0.0, (0.11, 0.13), Paint(MOTORCYCLE, (240, 240, 226), lamp=(255, 246, 220)))
-    mesh.light(0.6 * turn, 0.88, -0.05, (1.0, 0.95, 0.85), 0.4)
+    lamp = Paint(MOTORCYCLE, (240, 240, 226), lamp=(255, 246, 220) if ridden else BLACK)
+    mesh.disc(0.56 * turn, 0.88, 0.0, (0.11, 0.13), lamp)
+    if ridden:
+        mesh.light(0.6 * turn, 0.88, -0.05, (1.0, 0.95, 0.85), 0.4)
 
 
 def _turned(points: list[tuple[float, float]], turn: float) -> list[tuple[float, float]]:
@@ -209,12 +243,12 @@ def _biker_side(mesh: Mesh, turn: float, rng: Random) -> None:
     mesh.bar((0.14 * turn, 0.82), (0.0, 0.34), 0.15, leg)
     mesh.bar((-0.04 * turn, 0.3), (0.18 * turn, 0.3), 0.1, Paint(RIDER, SHOE))
     mesh.bar(hip, shoulder, 0.36, Paint(RIDER, top))
-    mesh.bar(shoulder, (0.28 * turn, 1.08), 0.13, Paint(RIDER, _shade(top, 0.8)))
+    mesh.bar(shoulder, (0.28 * turn, 1.08), 0.13, Paint(RIDER, shade(top, 0.8)))
     mesh.disc(0.06 * turn, 1.62, 0.0, (0.17, 0.18), Paint(RIDER, rng.choice(FRAMES)))
     mesh.disc(0.14 * turn, 1.6, 0.0, (0.08, 0.07), Paint(RIDER, (30, 36, 44)))
 
 
-def _motorcycle_rear(mesh: Mesh, colour: Colour) -> None:
+def _motorcycle_rear(mesh: Mesh, colour: Colour, *, ridden: bool) -> None:
     tyre, body, metal = Paint(MOTORCYCLE, RUBBER), Paint(MOTORCYCLE, colour), Paint(MOTORCYCLE, (138, 140, 146))
     mesh.outline([(-0.11, 0.0), (0.11, 0.0), (0.12, 0.35), (0.1, 0.68), (-0.1, 0.68), (-0.12, 0.35)], tyre)
     mesh.bar((0.2, 0.3), (0.2, 0.5), 0.14, metal)
@@ -222,8 +256,10 @@ def _motorcycle_rear(mesh: Mesh, colour: Colour) -> None:
     mesh.bar((-0.42, 1.06), (0.42, 1.06), 0.08, tyre)
     for sign in (-1, 1):
         mesh.disc(sign * 0.44, 1.2, 0.0, (0.09, 0.07), metal)
-    mesh.outline([(-0.13, 0.7), (0.13, 0.7), (0.13, 0.82), (-0.13, 0.82)], Paint(MOTORCYCLE, (190, 24, 22), lamp=(255, 36, 24)))
-    mesh.light(0.0, 0.76, -0.05, (1.0, 0.12, 0.08), 0.2)
+    lamp = Paint(MOTORCYCLE, (190, 24, 22), lamp=(255, 36, 24) if ridden else BLACK)
+    mesh.outline([(-0.13, 0.7), (0.13, 0.7), (0.13, 0.82), (-0.13, 0.82)], lamp)
+    if ridden:
+        mesh.light(0.0, 0.76, -0.05, (1.0, 0.12, 0.08), 0.2)
 
 
 def _biker_legs(mesh: Mesh, rng: Random) -> None:

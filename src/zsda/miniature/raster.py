@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zsda.miniature.geometry import LEAF, Camera, Faces, Floats
+from zsda.miniature.camera import Camera, Floats
+from zsda.miniature.geometry import LEAF, Faces
 from zsda.miniature.noise import tile
 
 GROUND, SKY = 0, -1
@@ -41,9 +42,9 @@ def locate(camera: Camera, depth: Floats) -> Positions:
 
 def table(faces: Floats, ground: float | Floats, sky: float | Floats) -> Floats:
     """Extends values per face [F, ...] by rows for ground and sky, so that an index map can look them up."""
-    return np.concatenate([np.broadcast_to(ground, (1, *faces.shape[1:])), faces, np.broadcast_to(sky, (1, *faces.shape[1:]))]).astype(
-        faces.dtype
-    )
+    return np.concatenate(
+        [np.broadcast_to(ground, (1, *faces.shape[1:])), faces, np.broadcast_to(sky, (1, *faces.shape[1:]))]
+    ).astype(faces.dtype)
 
 
 def look_up(values: Floats, index: NDArray[np.intp]) -> Floats:
@@ -70,10 +71,11 @@ def _fixed(pixels: Floats) -> NDArray[np.int32]:
 
 
 def _ragged(index: NDArray[np.intp], faces: Faces) -> NDArray[np.intp]:
-    """Frays the outlines of leaves by looking a little beside each pixel where either place is a leaf."""
+    """Frays the outlines of leaves by looking a little beside each pixel where a leaf stands before what is next to it."""
     beside = np.take(index, _beside(index.shape[0], index.shape[1]))
     leafy = np.concatenate([[False], faces.textures == LEAF, [False]])
-    return np.where(np.take(leafy, index) | np.take(leafy, beside), beside, index)
+    # Faces are painted far to near: the larger index is the one in front.
+    return np.where(np.take(leafy, np.maximum(index, beside)), beside, index)
 
 
 @lru_cache(maxsize=4)
@@ -93,17 +95,18 @@ def measure_depth(index: NDArray[np.intp], faces: Faces, camera: Camera) -> Floa
     # The plane n . p = d of a face, seen from the eye along (right, up, 1), is n . (right, up, 1) / d in inverse depth.
     normals = np.cross(faces.points[:, 1] - faces.points[:, 0], faces.points[:, 2] - faces.points[:, 0])
     distance = (normals * (faces.points[:, 0] - np.array([0.0, camera.eye, 0.0], np.float32))).sum(axis=1)
-    planes = normals / np.where(np.abs(distance) < 1e-6, 1e-6, distance)[:, None]
-    ground = np.array([0.0, -1.0 / camera.eye, 0.0], np.float32)
-    planes = table(planes.astype(np.float32), ground, np.array([0.0, 0.0, 1.0 / SKY_DEPTH], np.float32))
-    a, b, c = (look_up(np.ascontiguousarray(part), index) for part in planes.T)
+    planes = (normals / np.where(np.abs(distance) < 1e-6, 1e-6, distance)[:, None]).astype(np.float32)
+    ground, sky = np.array([0.0, -1.0 / camera.eye, 0.0]), np.array([0.0, 0.0, 1.0 / SKY_DEPTH])
+    a, b, c = (look_up(np.ascontiguousarray(part), index) for part in table(planes, ground, sky).T)
     inverse = a * right[None, :] + b * up[:, None] + c
     near = table(1.0 / faces.points[..., 2].min(axis=1), 2.0, 1.0 / SKY_DEPTH)
     far = table(1.0 / faces.points[..., 2].max(axis=1), 1.0 / 600.0, 1.0 / SKY_DEPTH)
     return 1.0 / np.clip(inverse, look_up(far, index), look_up(near, index))
 
 
-def cast(faces: Faces, camera: Camera, direction: tuple[float, float, float], chosen: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def cast(
+    faces: Faces, camera: Camera, direction: tuple[float, float, float], chosen: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
     """Draws the shadows that ``chosen`` faces throw on the ground against a light's ``direction``; 255 = shadow, [H, W]."""
     x, y, z = direction
     # The lit side of a closed body throws the same shadow as all of it.

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from zsda.data.labels import TRAIN_ID
 from zsda.errors import ConfigError
 from zsda.miniature import raster, shading, sky
-from zsda.miniature.geometry import ROW, STREET, Camera, Faces, Floats, Light
+from zsda.miniature.camera import Camera, Floats
+from zsda.miniature.geometry import ROW, STREET, Faces, Light
 from zsda.miniature.ground import Street
 from zsda.miniature.layout import Plan, Sun, draw_plan
 
@@ -71,14 +72,16 @@ def render_scene(seed: int, size: tuple[int, int] = SIZE) -> Scene:
     """Renders the street that belongs to a seed.
 
     Args:
-        seed: any integer; the same one gives the same scene.
+        seed: any non-negative integer; the same one gives the same scene.
         size: height and width in pixels, the width twice the height.
 
     Raises:
         ConfigError: the size is too small or not twice as wide as high.
     """
     if size[0] < 64 or size[1] != 2 * size[0]:
-        raise ConfigError(f"size {size[0]}x{size[1]} (height x width); expected at least 64x128 and twice as wide as high")
+        raise ConfigError(
+            f"size {size[0]}x{size[1]} (height x width); expected at least 64x128 and twice as wide as high"
+        )
     rng = Random(seed)
     plan = draw_plan(rng, size)
     fine = plan.camera.scaled(_FINE)
@@ -136,7 +139,9 @@ def _shaded_places(shadow: NDArray[np.uint8], faces: Faces, camera: Camera) -> F
     return ((shadow[rows, columns] > 0) & (faces.layers == STREET)).astype(np.float32)
 
 
-def _daylit(albedo: Floats, clear: Floats, sunlit: Floats, open_sky: Floats, depth: Floats, plan: Plan, drift: float) -> NDArray[np.uint8]:
+def _daylit(
+    albedo: Floats, clear: Floats, sunlit: Floats, open_sky: Floats, depth: Floats, plan: Plan, drift: float
+) -> NDArray[np.uint8]:
     """Puts the daylight together: sun, sky light, a little haze, and the sky behind."""
     strength = plan.sun.strength
     ambient = np.array((0.56, 0.6, 0.68), np.float32) * (1.25 - 0.3 * strength)

@@ -4,12 +4,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsda.miniature import ground
-from zsda.miniature.geometry import BRICK, GLASS, LEAF, PLANKS, PLASTER, Faces, Floats
+from zsda.miniature.camera import Floats
+from zsda.miniature.geometry import BRICK, GLASS, LEAF, PLANKS, PLASTER, Faces
 from zsda.miniature.noise import sample, wrap
 from zsda.miniature.raster import GROUND, SKY, Positions, look_up, table
 
 _SASH = 0.055  # width of a window frame as a share of its cell
-_SIGNS = np.array([(180, 40, 40), (30, 84, 150), (40, 120, 80), (222, 160, 40), (60, 58, 66), (120, 50, 110)], np.float32)
+_SIGNS = np.array(
+    [(180, 40, 40), (30, 84, 150), (40, 120, 80), (222, 160, 40), (60, 58, 66), (120, 50, 110)], np.float32
+)
 
 Index = NDArray[np.intp]
 
@@ -60,11 +63,17 @@ def _brick(along: Floats, height: Floats, ahead: Floats) -> Floats:
 
 def _planks(along: Floats, height: Floats, ahead: Floats) -> Floats:
     gaps = wrap(along, 0.34) < 0.06
-    return (1.0 - 0.5 * gaps / (1.0 + ahead / 30.0)) * (0.88 + 0.2 * sample(np.floor(along / 0.34) * 11.0, height * 3.0))
+    return (1.0 - 0.5 * gaps / (1.0 + ahead / 30.0)) * (
+        0.88 + 0.2 * sample(np.floor(along / 0.34) * 11.0, height * 3.0)
+    )
 
 
 def _glass(along: Floats, height: Floats, ahead: Floats) -> Floats:
-    return 0.75 + 0.7 * (sample(along * 5.0 + height * 6.0, height * 3.0) > 0.66) + 0.35 * sample(along * 9.0, height * 2.0)
+    return (
+        0.75
+        + 0.7 * (sample(along * 5.0 + height * 6.0, height * 3.0) > 0.66)
+        + 0.35 * sample(along * 9.0, height * 2.0)
+    )
 
 
 def _facades(index: Index, faces: Faces, at: Positions, colours: Floats) -> Floats:
@@ -84,13 +93,16 @@ def _facades(index: Index, faces: Faces, at: Positions, colours: Floats) -> Floa
     pane = (to_side > 0) & (to_sill > 0) & (shop | (np.abs(s - 0.5) > 0.022))
     frame = ~pane & (to_side > -_SASH) & (to_sill > -_SASH)
     ledge = ((t < 0.035) & (storey > 0)) | ((to_side > -_SASH) & (np.abs(up + height / 2 + 0.085) < 0.03))
-    shown = look_up(colours, here) * np.where(frame, 0.35, np.where(ledge, 0.78, 1.0))[:, None] + (150.0 * frame)[:, None]
+    shown = (
+        look_up(colours, here) * np.where(frame, 0.35, np.where(ledge, 0.78, 1.0))[:, None] + (150.0 * frame)[:, None]
+    )
     sign = np.flatnonzero(shop & (t > 0.77) & (t < 0.95))
     shown[sign] = look_up(_SIGNS, (seed[sign] * 97.0).astype(np.intp) % len(_SIGNS))
     glass = np.flatnonzero(pane)
     shown[glass] = _pane(s[glass], t[glass], chance[glass])
     colours[here] = shown
-    windows[here] = np.where(pane, np.where(shop, 0.02, 0.05 + 0.95 * chance), 0.0)
+    # Shops come first in the order in which windows light up.
+    windows[here] = np.where(pane, np.where(shop, 0.001 + 0.03 * chance, 0.05 + 0.95 * chance), 0.0)
     return windows
 
 

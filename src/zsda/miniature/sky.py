@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from zsda.miniature.geometry import Camera, Colour, Floats
+from zsda.miniature.camera import Camera, Floats
+from zsda.miniature.geometry import Colour
 from zsda.miniature.noise import smooth
 
 
@@ -24,12 +25,14 @@ def clouds(camera: Camera, drift: float, cover: float, softness: float) -> Float
         softness: width of their edges, as a share.
     """
     right, up = camera.slopes()
+    up = up[up > -0.02]
     # A layer seen at a low angle; the offset keeps it from shrinking to a line at the horizon.
     far = 1.0 / (np.maximum(up, 0.0) + 0.13)[:, None]
-    across, ahead = right[None, :] * far * 26.0 + drift * 256.0, far * 24.0 + drift * 131.0
-    dense = smooth(across, np.repeat(ahead, across.shape[1], axis=1)) * 0.7
-    dense += smooth(across * 2.7, np.repeat(ahead * 2.7, across.shape[1], axis=1)) * 0.3
-    return np.clip((dense - (1.0 - cover)) / softness + 0.5, 0.0, 1.0)
+    across = right[None, :] * far * 26.0 + drift * 256.0
+    ahead = np.repeat(far * 24.0 + drift * 131.0, len(right), axis=1)
+    density = smooth(across, ahead) * 0.7 + smooth(across * 2.7, ahead * 2.7) * 0.3
+    above = np.clip((density - (1.0 - cover)) / softness + 0.5, 0.0, 1.0)
+    return np.pad(above, ((0, camera.size[0] - len(up)), (0, 0)))
 
 
 def blend(below: Floats, above: Colour | Floats, weight: Floats) -> Floats:

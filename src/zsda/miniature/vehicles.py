@@ -1,10 +1,13 @@
 """Cars, vans, trucks, buses and trams; each function adds one, modelled in metres and heading along its frame's z."""
 
 import math
+from collections.abc import Iterator
 from random import Random
 
 from zsda.data.labels import TRAIN_ID
-from zsda.miniature.geometry import GLASS, PLAIN, Colour, Mesh, Paint
+from zsda.miniature.geometry import BLACK, GLASS, Colour, Mesh, Paint, shade
+
+CAR, TRUCK, BUS, TRAM = (TRAIN_ID[name] for name in ("car", "truck", "bus", "train"))
 
 CAR_COLOURS: tuple[Colour, ...] = (
     (222, 224, 226),
@@ -20,7 +23,14 @@ CAR_COLOURS: tuple[Colour, ...] = (
     (122, 74, 44),
     (208, 96, 36),
 )
-TRUCK_COLOURS: tuple[Colour, ...] = ((226, 226, 222), (200, 70, 40), (60, 100, 70), (70, 90, 150), (214, 180, 60), (150, 150, 156))
+TRUCK_COLOURS: tuple[Colour, ...] = (
+    (226, 226, 222),
+    (200, 70, 40),
+    (60, 100, 70),
+    (70, 90, 150),
+    (214, 180, 60),
+    (150, 150, 156),
+)
 BUS_COLOURS: tuple[Colour, ...] = ((226, 176, 34), (196, 36, 40), (40, 110, 176), (90, 150, 60), (228, 228, 224))
 TRAM_COLOURS: tuple[Colour, ...] = ((206, 40, 44), (236, 208, 70), (58, 128, 84), (40, 84, 150))
 PANE: Colour = (52, 64, 76)
@@ -29,11 +39,9 @@ TAIL: Colour = (176, 22, 20)
 TAIL_LAMP: Colour = (255, 36, 24)
 HEAD: Colour = (244, 244, 236)
 HEAD_LAMP: Colour = (255, 246, 220)
+TAIL_LIGHT: tuple[Colour, float] = ((1.0, 0.12, 0.08), 0.25)
+HEAD_LIGHT: tuple[Colour, float] = ((1.0, 0.95, 0.85), 0.8)
 CABIN_LAMP: Colour = (128, 112, 80)
-
-
-def _tinted(colour: Colour, factor: float) -> Colour:
-    return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
 
 
 def _tyres(mesh: Mesh, train_id: int, half: float, at: tuple[float, ...], radius: float) -> None:
@@ -55,40 +63,50 @@ def _wheels(mesh: Mesh, train_id: int, half: float, at: tuple[float, ...], radiu
             mesh.wheel(side * (half + 0.03), radius, z, radius * 0.55, hub, side)
 
 
-def _ends(mesh: Mesh, train_id: int, half: float, length: float, y: float, lamp: tuple[float, float]) -> None:
-    """Adds head lamps, tail lamps and plates to both ends, and the lights that they are at night."""
-    wide, high = lamp
-    tail, head = Paint(train_id, TAIL, lamp=TAIL_LAMP), Paint(train_id, HEAD, lamp=HEAD_LAMP)
+def _ends(mesh: Mesh, half: float, length: float, y: float, *, parked: bool) -> None:
+    """Adds head lamps, tail lamps and plates to both ends of a car, and the light that they give."""
+    wide, high = 0.34, 0.2
+    tail = Paint(CAR, TAIL, lamp=BLACK if parked else TAIL_LAMP)
+    head = Paint(CAR, HEAD, lamp=BLACK if parked else HEAD_LAMP)
+    plate = Paint(CAR, (230, 230, 220))
     for side in (-1, 1):
         span = (side * half * 0.94 - wide / 2 * (1 + side), side * half * 0.94 + wide / 2 * (1 - side))
         mesh.panel("back", span, (y, y + high), -length / 2 - 0.02, tail)
         mesh.panel("front", span, (y, y + high), length / 2 + 0.02, head)
-        mesh.light(side * half * 0.8, y + high / 2, -length / 2 - 0.05, (1.0, 0.12, 0.08), 0.25)
-        mesh.light(side * half * 0.8, y + high / 2, length / 2 + 0.05, (1.0, 0.95, 0.85), 0.8)
-    plate = Paint(train_id, (230, 230, 220))
+        if not parked:
+            mesh.light(side * half * 0.8, y + high / 2, -length / 2 - 0.05, *TAIL_LIGHT)
+            mesh.light(side * half * 0.8, y + high / 2, length / 2 + 0.05, *HEAD_LIGHT)
     mesh.panel("back", (-0.26, 0.26), (y - 0.22, y - 0.08), -length / 2 - 0.02, plate)
     mesh.panel("front", (-0.26, 0.26), (y - 0.3, y - 0.16), length / 2 + 0.02, plate)
 
 
-def car(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
-    """Adds a hatchback, saloon, off-roader or van."""
+def car(mesh: Mesh, x: float, z: float, yaw: float, rng: Random, *, parked: bool = False) -> None:
+    """Adds a hatchback, saloon, off-roader or van; parked ones have their lamps off."""
     mesh.place(x, z, yaw)
     kind = rng.choice(("hatch", "hatch", "saloon", "saloon", "tall", "van"))
     length = {"hatch": 3.9, "saloon": 4.6, "tall": 4.5, "van": 5.0}[kind]
     roof = {"hatch": 1.47, "saloon": 1.42, "tall": 1.72, "van": 2.1}[kind] * rng.uniform(0.97, 1.05)
     belt, end, half = roof * 0.6, length / 2, 0.92
     colour = rng.choice(CAR_COLOURS)
-    body, dark = Paint(13, colour), Paint(13, _tinted(colour, 0.55))
-    profile = [(-end, 0.3), (end, 0.3), (end + 0.04, 0.55), (end - 0.1, belt * 0.86), (end - 1.0, belt), (-end + 0.1, belt), (-end, 0.6)]
+    body, dark = Paint(CAR, colour), Paint(CAR, shade(colour, 0.55))
+    profile = [
+        (-end, 0.3),
+        (end, 0.3),
+        (end + 0.04, 0.55),
+        (end - 0.1, belt * 0.86),
+        (end - 1.0, belt),
+        (-end + 0.1, belt),
+        (-end, 0.6),
+    ]
     axles = (-length * 0.31, length * 0.31)
-    _tyres(mesh, 13, half - 0.02, axles, 0.33)
+    _tyres(mesh, CAR, half - 0.02, axles, 0.33)
     mesh.prism(profile, (half, half), body, [None, dark, body, body, body, body, body])
     for side in (-1, 1):
         mesh.panel("left" if side < 0 else "right", (-end, end), (0.3, 0.42), side * (half + 0.01), dark)
     mesh.panel("back", (-half, half), (0.3, 0.46), -end - 0.01, dark)
-    _ends(mesh, 13, half, length, belt * 0.68, (0.34, 0.2))
+    _ends(mesh, half, length, belt * 0.68, parked=parked)
     _cabin(mesh, kind, end, belt, roof, colour)
-    _wheels(mesh, 13, half, axles, 0.33)
+    _wheels(mesh, CAR, half, axles, 0.33)
 
 
 def _cabin(mesh: Mesh, kind: str, end: float, belt: float, roof: float, colour: Colour) -> None:
@@ -96,19 +114,20 @@ def _cabin(mesh: Mesh, kind: str, end: float, belt: float, roof: float, colour: 
     back = {"hatch": 0.08, "saloon": 0.75, "tall": 0.05, "van": 0.04}[kind]
     z0, z1 = -end + back, end - front
     profile = [(z0, belt), (z1, belt), (z1 - 0.75 * (roof - belt) - 0.2, roof), (z0 + 0.45 * (roof - belt), roof)]
-    pane, top = Paint(13, PANE, GLASS), Paint(13, _tinted(colour, 1.05))
-    mesh.prism(profile, (0.9, 0.72), Paint(13, colour), [None, pane, top, pane])
+    pane, top = Paint(CAR, PANE, GLASS), Paint(CAR, shade(colour, 1.05))
+    mesh.prism(profile, (0.9, 0.72), Paint(CAR, colour), [None, pane, top, pane])
     mid_z, mid_y = sum(z for z, _ in profile) / 4, (belt + roof) / 2
     for side in (-1, 1):
         for part in (0, 1):
             corners = []
             for z, y in _half_window(profile, part):
-                z, y = mid_z + (z - mid_z) * 0.9, mid_y + (y - mid_y) * 0.74  # noqa: PLW2901 - shrunk towards the middle
-                corners.append((side * (0.92 - 0.18 * (y - belt) / (roof - belt)), y, z))
+                # Shrunk towards the middle, which leaves the posts and the rim of the roof.
+                at, up = mid_z + (z - mid_z) * 0.9, mid_y + (y - mid_y) * 0.74
+                corners.append((side * (0.92 - 0.18 * (up - belt) / (roof - belt)), up, at))
             mesh.face(corners if side < 0 else corners[::-1], pane)
     if kind == "van":
-        mesh.panel("left", (z0 + 0.2, z0 + 2.0), (belt + 0.06, roof - 0.2), -0.915, Paint(13, _tinted(colour, 0.95)))
-        mesh.panel("right", (z0 + 0.2, z0 + 2.0), (belt + 0.06, roof - 0.2), 0.915, Paint(13, _tinted(colour, 0.95)))
+        mesh.panel("left", (z0 + 0.2, z0 + 2.0), (belt + 0.06, roof - 0.2), -0.915, Paint(CAR, shade(colour, 0.95)))
+        mesh.panel("right", (z0 + 0.2, z0 + 2.0), (belt + 0.06, roof - 0.2), 0.915, Paint(CAR, shade(colour, 0.95)))
 
 
 def _half_window(profile: list[tuple[float, float]], part: int) -> list[tuple[float, float]]:
@@ -120,64 +139,70 @@ def _half_window(profile: list[tuple[float, float]], part: int) -> list[tuple[fl
     return [(low + post, y0), (z1, y1), (z2, y2), (high + post, y3)]
 
 
+def _lamp(train_id: int, side: str) -> tuple[Paint, tuple[Colour, float]]:
+    if side == "front":
+        return Paint(train_id, HEAD, lamp=HEAD_LAMP), HEAD_LIGHT
+    return Paint(train_id, TAIL, lamp=TAIL_LAMP), TAIL_LIGHT
+
+
 def truck(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
     """Adds a lorry: a driver's cab before a closed or canvas box that stands higher."""
     box_colour, cab_colour = rng.choice(TRUCK_COLOURS), rng.choice(TRUCK_COLOURS)
     half, length, top = 1.24, rng.uniform(4.8, 6.4), rng.uniform(3.2, 3.8)
-    box, frame = Paint(14, box_colour), Paint(14, (48, 48, 52))
+    box, frame = Paint(TRUCK, box_colour), Paint(TRUCK, (48, 48, 52))
     mesh.place(x, z, yaw, after=-length / 2 * math.cos(yaw))
     _truck_cab(mesh, half, length, cab_colour)
     mesh.place(x, z, yaw)
     low, high = -length / 2 - 1.0, length / 2 - 1.0
-    _tyres(mesh, 14, half, (low + 1.1, low + 2.2), 0.5)
+    _tyres(mesh, TRUCK, half, (low + 1.1, low + 2.2), 0.5)
     mesh.box((-half + 0.1, half - 0.1), (0.55, 1.0), (low, high), frame)
     mesh.box((-half, half), (0.95, top), (low, high), box)
-    _wheels(mesh, 14, half, (low + 1.1, low + 2.2), 0.5)
-    seam = Paint(14, _tinted(box_colour, 0.72))
+    _wheels(mesh, TRUCK, half, (low + 1.1, low + 2.2), 0.5)
+    seam = Paint(TRUCK, shade(box_colour, 0.72))
     mesh.panel("back", (-0.04, 0.04), (1.0, top - 0.05), low - 0.01, seam)
     mesh.panel("back", (-half, half), (top - 0.14, top), low - 0.015, seam)
     mesh.panel("back", (-half, half), (0.95, 1.1), low - 0.015, seam)
-    stripe = Paint(14, rng.choice(TRUCK_COLOURS))
+    stripe = Paint(TRUCK, rng.choice(TRUCK_COLOURS))
     for side, at in (("left", -half - 0.01), ("right", half + 0.01)):
         mesh.panel(side, (low + 0.4, high - 0.4), (top * 0.5, top * 0.72), at, stripe)
-    mesh.panel("back", (-half + 0.1, half - 0.1), (0.5, 0.64), low - 0.02, Paint(14, (200, 60, 50)))
-    tail = Paint(14, TAIL, lamp=TAIL_LAMP)
+    mesh.panel("back", (-half + 0.1, half - 0.1), (0.5, 0.64), low - 0.02, Paint(TRUCK, (200, 60, 50)))
+    tail = Paint(TRUCK, TAIL, lamp=TAIL_LAMP)
     for at in (-half + 0.05, half - 0.4):
         mesh.panel("back", (at, at + 0.35), (0.66, 0.9), low - 0.03, tail)
-        mesh.light(at + 0.17, 0.78, low - 0.05, (1.0, 0.12, 0.08), 0.25)
+        mesh.light(at + 0.17, 0.78, low - 0.05, *TAIL_LIGHT)
 
 
 def _truck_cab(mesh: Mesh, half: float, length: float, colour: Colour) -> None:
     low, high = length / 2 - 0.9, length / 2 + 0.95
-    body, pane = Paint(14, colour), Paint(14, PANE, GLASS)
-    _tyres(mesh, 14, half, (high - 0.75,), 0.5)
+    body, pane = Paint(TRUCK, colour), Paint(TRUCK, PANE, GLASS)
+    _tyres(mesh, TRUCK, half, (high - 0.75,), 0.5)
     mesh.box((-half + 0.04, half - 0.04), (0.5, 2.75), (low, high), body)
-    _wheels(mesh, 14, half, (high - 0.75,), 0.5)
+    _wheels(mesh, TRUCK, half, (high - 0.75,), 0.5)
     mesh.panel("front", (-half + 0.12, half - 0.12), (1.65, 2.5), high + 0.01, pane)
-    mesh.panel("front", (-0.8, 0.8), (0.95, 1.4), high + 0.01, Paint(14, _tinted(colour, 0.5)))
+    mesh.panel("front", (-0.8, 0.8), (0.95, 1.4), high + 0.01, Paint(TRUCK, shade(colour, 0.5)))
     for side, at in (("left", -half + 0.03), ("right", half - 0.03)):
         mesh.panel(side, (low + 0.7, high - 0.1), (1.65, 2.4), at, pane)
     for at in (-half + 0.08, half - 0.5):
-        mesh.panel("front", (at, at + 0.42), (0.62, 0.86), high + 0.02, Paint(14, HEAD, lamp=HEAD_LAMP))
-        mesh.light(at + 0.2, 0.75, high + 0.05, (1.0, 0.95, 0.85), 0.8)
+        mesh.panel("front", (at, at + 0.42), (0.62, 0.86), high + 0.02, Paint(TRUCK, HEAD, lamp=HEAD_LAMP))
+        mesh.light(at + 0.2, 0.75, high + 0.05, *HEAD_LIGHT)
 
 
 def bus(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
     """Adds a city bus: one box with a band of windows, wheels and a lit route display."""
     colour, half, top = rng.choice(BUS_COLOURS), 1.27, 3.05
-    roof = Paint(15, _tinted(colour, 0.9))
+    roof = Paint(BUS, shade(colour, 0.9))
     for tail, nose in _sections(mesh, x, z, yaw, rng.choice((2, 3)), 4.0):
         axles = ((-0.2,) if tail else ()) + ((0.6,) if nose else ())
-        _tyres(mesh, 15, half, axles, 0.5)
+        _tyres(mesh, BUS, half, axles, 0.5)
         _coach(mesh, half, top, colour, roof)
-        _wheels(mesh, 15, half, axles, 0.5)
+        _wheels(mesh, BUS, half, axles, 0.5)
         if tail:
             _bus_end(mesh, "back", -2.0, half, colour)
         if nose:
             _bus_end(mesh, "front", 2.0, half, colour)
 
 
-def _sections(mesh: Mesh, x: float, z: float, yaw: float, count: int, length: float):  # noqa: ANN202
+def _sections(mesh: Mesh, x: float, z: float, yaw: float, count: int, length: float) -> Iterator[tuple[bool, bool]]:
     """Places a long vehicle piece by piece, so that what stands beside it is hidden rightly; yields (is tail, is nose)."""
     for i in range(count):
         ahead = (i - (count - 1) / 2) * length
@@ -186,8 +211,8 @@ def _sections(mesh: Mesh, x: float, z: float, yaw: float, count: int, length: fl
 
 
 def _coach(mesh: Mesh, half: float, top: float, colour: Colour, roof: Paint) -> None:
-    body, skirt = Paint(15, colour), Paint(15, _tinted(colour, 0.6))
-    pane = Paint(15, PANE, GLASS, CABIN_LAMP)
+    body, skirt = Paint(BUS, colour), Paint(BUS, shade(colour, 0.6))
+    pane = Paint(BUS, PANE, GLASS, CABIN_LAMP)
     mesh.box((-half, half), (0.32, top), (-2.0, 2.0), body, roof)
     for side, at in (("left", -half - 0.01), ("right", half + 0.01)):
         mesh.panel(side, (-2.0, 2.0), (0.3, 0.62), at, skirt)
@@ -199,47 +224,43 @@ def _coach(mesh: Mesh, half: float, top: float, colour: Colour, roof: Paint) -> 
 def _bus_end(mesh: Mesh, side: str, at: float, half: float, colour: Colour) -> None:
     out = 1.01 * at
     low = 1.15 if side == "front" else 1.6
-    mesh.panel(side, (-half + 0.12, half - 0.12), (low, 2.55), out, Paint(15, PANE, GLASS, CABIN_LAMP))
-    mesh.panel(side, (-0.8, 0.8), (2.62, 2.95), out, Paint(15, (30, 26, 20), lamp=(255, 170, 40)))
-    mesh.panel(side, (-0.6, 0.6), (2.7, 2.87), out * 1.002, Paint(15, (250, 170, 50), lamp=(255, 170, 40)))
-    mesh.panel(side, (-half, half), (0.34, 0.55), out, Paint(15, _tinted(colour, 0.45)))
-    lamp = Paint(15, HEAD, lamp=HEAD_LAMP) if side == "front" else Paint(15, TAIL, lamp=TAIL_LAMP)
-    light, power = ((1.0, 0.95, 0.85), 0.8) if side == "front" else ((1.0, 0.12, 0.08), 0.3)
+    mesh.panel(side, (-half + 0.12, half - 0.12), (low, 2.55), out, Paint(BUS, PANE, GLASS, CABIN_LAMP))
+    mesh.panel(side, (-0.8, 0.8), (2.62, 2.95), out, Paint(BUS, (30, 26, 20), lamp=(255, 170, 40)))
+    mesh.panel(side, (-0.6, 0.6), (2.7, 2.87), out * 1.002, Paint(BUS, (250, 170, 50), lamp=(255, 170, 40)))
+    mesh.panel(side, (-half, half), (0.34, 0.55), out, Paint(BUS, shade(colour, 0.45)))
+    lamp, light = _lamp(BUS, side)
     for x in (-half + 0.08, half - 0.48):
         mesh.panel(side, (x, x + 0.4), (0.68, 0.95), out * 1.002, lamp)
-        mesh.light(x + 0.2, 0.8, out, light, power)
+        mesh.light(x + 0.2, 0.8, out, *light)
 
 
 def tram(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
     """Adds a tram (class train): sections close to the ground, dark window band, pantograph, bellows between the sections."""
     stripe, half, top = rng.choice(TRAM_COLOURS), 1.26, 3.25
-    body = Paint(16, (232, 230, 224))
+    body = Paint(TRAM, (232, 230, 224))
     for tail, nose in _sections(mesh, x, z, yaw, rng.choice((3, 4)), 5.2):
-        mesh.box((-half, half), (0.14, top), (-2.6, 2.6), body, Paint(16, (150, 152, 156)))
+        mesh.box((-half, half), (0.14, top), (-2.6, 2.6), body, Paint(TRAM, (150, 152, 156)))
         for side, at in (("left", -half), ("right", half)):
-            mesh.panel(side, (-2.6, 2.6), (0.14, 1.15), at * 1.01, Paint(16, stripe))
-            mesh.panel(side, (-2.35, 2.35), (1.35, 2.6), at * 1.012, Paint(16, PANE, GLASS, CABIN_LAMP))
+            mesh.panel(side, (-2.6, 2.6), (0.14, 1.15), at * 1.01, Paint(TRAM, stripe))
+            mesh.panel(side, (-2.35, 2.35), (1.35, 2.6), at * 1.012, Paint(TRAM, PANE, GLASS, CABIN_LAMP))
             for door in (-1.3, 0.7):
-                mesh.panel(side, (door, door + 0.9), (0.3, 2.6), at * 1.016, Paint(16, _tinted(stripe, 0.7)))
-            mesh.panel(side, (2.35, 2.6), (0.2, top), at * 1.018, Paint(16, (46, 46, 50)))
-        mesh.box((-0.7, 0.7), (top, top + 0.3), (-1.2, 1.2), Paint(16, (120, 122, 126)))
+                mesh.panel(side, (door, door + 0.9), (0.3, 2.6), at * 1.016, Paint(TRAM, shade(stripe, 0.7)))
+            mesh.panel(side, (2.35, 2.6), (0.2, top), at * 1.018, Paint(TRAM, (46, 46, 50)))
+        mesh.box((-0.7, 0.7), (top, top + 0.3), (-1.2, 1.2), Paint(TRAM, (120, 122, 126)))
         if tail or nose:
             _tram_end(mesh, "front" if nose else "back", 2.6 if nose else -2.6, stripe)
 
 
 def _tram_end(mesh: Mesh, side: str, at: float, stripe: Colour) -> None:
     out = at * 1.008
-    mesh.panel(side, (-1.26, 1.26), (0.14, 1.15), out, Paint(16, stripe))
-    mesh.panel(side, (-1.1, 1.1), (1.3, 2.6), out, Paint(16, PANE, GLASS, CABIN_LAMP))
-    mesh.panel(side, (-0.6, 0.6), (2.75, 3.05), out, Paint(16, (250, 180, 60), lamp=(255, 170, 40)))
-    mesh.panel(side, (-0.4, 0.4), (0.2, 0.5), out * 1.002, Paint(16, (46, 46, 50)))
-    front = side == "front"
-    lamp = Paint(16, HEAD, lamp=HEAD_LAMP) if front else Paint(16, TAIL, lamp=TAIL_LAMP)
+    mesh.panel(side, (-1.26, 1.26), (0.14, 1.15), out, Paint(TRAM, stripe))
+    mesh.panel(side, (-1.1, 1.1), (1.3, 2.6), out, Paint(TRAM, PANE, GLASS, CABIN_LAMP))
+    mesh.panel(side, (-0.6, 0.6), (2.75, 3.05), out, Paint(TRAM, (250, 180, 60), lamp=(255, 170, 40)))
+    mesh.panel(side, (-0.4, 0.4), (0.2, 0.5), out * 1.002, Paint(TRAM, (46, 46, 50)))
+    lamp, light = _lamp(TRAM, side)
     for x in (-1.05, 0.7):
         mesh.panel(side, (x, x + 0.35), (0.7, 0.95), out * 1.002, lamp)
-        mesh.light(x + 0.17, 0.82, out * 1.02, (1.0, 0.95, 0.85) if front else (1.0, 0.12, 0.08), 0.8 if front else 0.3)
-    arm = Paint(16, (60, 60, 64))
+        mesh.light(x + 0.17, 0.82, out * 1.02, *light)
+    arm = Paint(TRAM, (60, 60, 64))
     mesh.panel(side, (-0.9, 0.9), (4.15, 4.3), at * 0.3, arm)
     mesh.panel(side, (-0.06, 0.06), (3.3, 4.2), at * 0.3, arm)
-
-

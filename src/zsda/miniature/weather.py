@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from zsda.errors import ConfigError
 from zsda.miniature import effects, sky
+from zsda.miniature.camera import Floats
 from zsda.miniature.effects import Generator, Range, draw
-from zsda.miniature.geometry import Colour, Floats
-from zsda.miniature.noise import field, sample
+from zsda.miniature.geometry import Colour
+from zsda.miniature.noise import field, sample, wrap
 from zsda.miniature.scenes import Scene
 
 
@@ -50,31 +51,39 @@ class Day:
 class Night:
     """Dark sky, lit windows, pools of light under street lamps, head and tail lights that bloom, noise.
 
-    ``ambient`` is what is left of the daylight, ``reach`` how far street lamps shine (m), ``beam`` how far the own head
-    lights do (m), ``lit`` the share of bright windows.
+    ``ambient`` is what is left of the daylight, ``reach`` how far street lamps shine (m) and ``lamps`` how
+    brightly, ``beam`` how far the own head lights do (m), ``lit`` the share of bright windows.
     """
 
     ambient: Range = (0.05, 0.12)
     reach: Range = (5.0, 8.5)
+    lamps: Range = (0.45, 0.85)
     beam: Range = (8.0, 16.0)
     lit: Range = (0.1, 0.4)
-    glow: Range = (0.5, 0.9)
+    glow: Range = (0.5, 1.0)
     noise: Range = (2.5, 6.0)
     dusk: Range = (0.0, 1.0)
 
     def __call__(self, scene: Scene, generator: Generator) -> Floats:
         """Paints it."""
         ambient = draw(generator, self.ambient) * scene.open[..., None] * np.array((0.62, 0.76, 1.2), np.float32)
-        own = effects.own_headlights(scene, draw(generator, self.beam))[..., None] * np.array((0.78, 0.74, 0.62), np.float32)
-        light = ambient + own + effects.lamp_light(scene, draw(generator, self.reach))
+        own = effects.own_headlights(scene, draw(generator, self.beam))[..., None] * np.array(
+            (0.78, 0.74, 0.62), np.float32
+        )
+        lamps = draw(generator, self.lamps) * effects.lamp_light(scene, draw(generator, self.reach))
+        light = ambient + own + lamps
         image = scene.albedo * light + self._sky(scene, generator) * scene.sky[..., None]
         emitted = 1.15 * scene.lamps + self._windows(scene, generator)
-        image = np.maximum(image, emitted) + effects.bloom(emitted * 0.5 + effects.sprites(scene, 1.5), draw(generator, self.glow))
+        image = np.maximum(image, emitted) + effects.bloom(
+            emitted * 0.5 + effects.sprites(scene, 1.5), draw(generator, self.glow)
+        )
         return effects.sensor(image, generator, draw(generator, self.noise), shot=0.3)
 
     def _sky(self, scene: Scene, generator: Generator) -> Floats:
         dusk = draw(generator, self.dusk)
-        result = sky.gradient(scene.camera, (7 + 5 * dusk, 9 + 9 * dusk, 20 + 20 * dusk), (34 + 20 * dusk, 30 + 8 * dusk, 34 + 6 * dusk))
+        result = sky.gradient(
+            scene.camera, (7 + 5 * dusk, 9 + 9 * dusk, 20 + 20 * dusk), (34 + 20 * dusk, 30 + 8 * dusk, 34 + 6 * dusk)
+        )
         result += 9.0 * sky.clouds(scene.camera, generator.random(), 0.5, 0.8)[..., None]
         stars = generator.random(scene.depth.shape, np.float32) > 0.9985
         result[stars] += 70.0 * (1.0 - dusk)
@@ -82,9 +91,9 @@ class Night:
 
     def _windows(self, scene: Scene, generator: Generator) -> Floats:
         lit = (scene.windows > 0) & (scene.windows < draw(generator, self.lit))
-        tone = np.mod(scene.windows * 91.7, 1.0)[..., None]
-        warm, cold = np.array((250, 192, 104), np.float32), np.array((206, 214, 220), np.float32)
-        colour = np.where(tone > 0.8, cold, warm) * (0.55 + 0.45 * np.mod(tone * 13.0, 1.0))
+        tone = wrap(scene.windows * 91.7, 1.0)[..., None]
+        warm, cold = np.array((218, 164, 86), np.float32), np.array((164, 174, 180), np.float32)
+        colour = np.where(tone > 0.8, cold, warm) * (0.55 + 0.45 * wrap(tone * 13.0, 1.0))
         return colour * lit[..., None]
 
 
@@ -109,7 +118,11 @@ class Snow:
         cover = self._cover(scene, draw(generator, self.cover), draw(generator, self.tracks))
         surface = effects.saturate(scene.albedo, 0.75)
         surface += (white * (1.0 - scene.sky)[..., None] - surface) * cover[..., None]
-        lit = surface * (draw(generator, self.light) * scene.open + 0.06 * scene.sunlit)[..., None] * np.array((0.96, 0.99, 1.04), np.float32)
+        lit = (
+            surface
+            * (draw(generator, self.light) * scene.open + 0.06 * scene.sunlit)[..., None]
+            * np.array((0.96, 0.99, 1.04), np.float32)
+        )
         grey = draw(generator, self.air)
         air = sky.gradient(scene.camera, (grey - 22, grey - 18, grey - 12), (grey + 4, grey + 6, grey + 8))
         lit = effects.haze(lit, scene, draw(generator, self.visibility), air)
@@ -136,14 +149,14 @@ class Rain:
     ``wet`` is how much darker wet ground is, ``mirror`` how strongly it mirrors, ``visibility`` in m.
     """
 
-    light: Range = (0.5, 0.68)
+    light: Range = (0.46, 0.62)
     wet: Range = (0.5, 0.72)
     mirror: Range = (0.4, 0.7)
     visibility: Range = (160.0, 420.0)
     streaks: Range = (0.6, 1.8)
     slant: Range = (-0.35, 0.35)
     drops: Range = (2.0, 12.0)
-    air: Range = (112.0, 150.0)
+    air: Range = (104.0, 142.0)
 
     def __call__(self, scene: Scene, generator: Generator) -> Floats:
         """Paints it."""
@@ -162,15 +175,22 @@ class Rain:
         return effects.sensor(image, generator, 2.0)
 
     def _sky(self, scene: Scene, generator: Generator, air: Colour) -> Floats:
-        base = sky.gradient(scene.camera, (air[0] * 0.72, air[1] * 0.73, air[2] * 0.76), (air[0] * 1.12, air[1] * 1.12, air[2] * 1.1))
+        base = sky.gradient(
+            scene.camera, (air[0] * 0.72, air[1] * 0.73, air[2] * 0.76), (air[0] * 1.12, air[1] * 1.12, air[2] * 1.1)
+        )
         dark = sky.clouds(scene.camera, generator.random(), 0.5, 0.9)
         return sky.blend(base, (air[0] * 0.66, air[1] * 0.68, air[2] * 0.7), 0.6 * dark)
 
     def _mirror(self, image: Floats, scene: Scene, strength: float) -> Floats:
         at = scene.positions()
-        puddles = effects.smoothstep(0.5, 0.66, sample(at.across * 3.0, at.ahead * 1.6))
-        grazing = np.clip(at.ahead / 26.0, 0.0, 1.0)
-        amount = strength * (0.28 + 0.45 * puddles + 0.4 * grazing) * (scene.is_class("road") + 0.7 * scene.is_class("sidewalk"))
+        puddles = effects.smoothstep(0.5, 0.66, sample(at.across * 3.0, at.ahead * 1.6)) * np.exp(-at.ahead / 80.0)
+        # Mirrors grow stronger at low angles, until the rain in between hides them.
+        grazing = np.clip(at.ahead / 26.0, 0.0, 1.0) * np.exp(-at.ahead / 80.0)
+        amount = (
+            strength
+            * (0.28 + 0.45 * puddles + 0.4 * grazing)
+            * (scene.is_class("road") + 0.7 * scene.is_class("sidewalk"))
+        )
         return sky.blend(image, effects.mirrored(image, scene, 7.0), np.clip(amount, 0.0, 0.85).astype(np.float32))
 
 
@@ -181,7 +201,7 @@ class Fog:
     ``visibility`` in m, ``patchy`` how uneven the fog is, ``settled`` how fast it thins out with height (per m).
     """
 
-    visibility: Range = (32.0, 95.0)
+    visibility: Range = (30.0, 85.0)
     patchy: Range = (0.3, 0.9)
     settled: Range = (0.0, 0.08)
     air: Range = (184.0, 216.0)
@@ -191,8 +211,13 @@ class Fog:
     def __call__(self, scene: Scene, generator: Generator) -> Floats:
         """Paints it."""
         grey, tint = draw(generator, self.air), draw(generator, self.tint)
-        air = sky.gradient(scene.camera, (grey + 10 - tint, grey + 10, grey + 10 + tint), (grey - tint, grey, grey + tint))
-        image = effects.saturate(scene.albedo, 0.8) * (draw(generator, self.light) * scene.open + 0.05 * scene.sunlit)[..., None]
+        air = sky.gradient(
+            scene.camera, (grey + 10 - tint, grey + 10, grey + 10 + tint), (grey - tint, grey, grey + tint)
+        )
+        image = (
+            effects.saturate(scene.albedo, 0.8)
+            * (draw(generator, self.light) * scene.open + 0.05 * scene.sunlit)[..., None]
+        )
         image = np.maximum(image, scene.lamps * 0.7)
         at = scene.positions()
         patchy = draw(generator, self.patchy)
@@ -218,12 +243,13 @@ class Game:
         """Paints it."""
         surface = effects.saturate(_flattened(scene), draw(generator, self.colourfulness))
         surface = _posterised(np.clip(surface, 0, 255), round(draw(generator, self.levels)))
-        light = _steps(np.clip(0.5 * scene.open + 0.75 * scene.sunlit, 0, 1.25) / 1.25, round(draw(generator, self.bands)))
+        light = _steps(
+            np.clip(0.5 * scene.open + 0.75 * scene.sunlit, 0, 1.25) / 1.25, round(draw(generator, self.bands))
+        )
         image = surface * (0.62 + 0.72 * light)[..., None] * (1.0 - scene.sky)[..., None] + self._sky(scene, generator)
-        image = np.maximum(image, scene.lamps * 0.9)
         image = sky.blend(image, (24.0, 20.0, 30.0), effects.outlines(scene) * draw(generator, self.outline))
         image = effects.expose(image, 1.05, draw(generator, self.warmth))
-        return effects.flare(image, generator, draw(generator, self.flare))
+        return effects.flare(image, scene, generator, draw(generator, self.flare))
 
     def _sky(self, scene: Scene, generator: Generator) -> Floats:
         base = sky.gradient(scene.camera, (30.0, 96.0, 214.0), (150.0, 214.0, 250.0))
@@ -237,13 +263,15 @@ def _flattened(scene: Scene) -> Floats:
     flat = cv2.bilateralFilter(np.clip(scene.albedo, 0, 255).astype(np.uint8), 7, 60, 4).astype(np.float32)
     at = scene.positions()
     blocks = sample(np.floor(at.across * 2.5) * 7.0, np.floor(at.ahead * 1.2) * 7.0)
-    grain = 1.0 + 0.2 * (np.round(blocks * 3) / 3 - 0.5) * scene.is_class("road", "sidewalk", "terrain") * (scene.depth < 40)
+    grain = 1.0 + 0.2 * (np.round(blocks * 3) / 3 - 0.5) * scene.is_class("road", "sidewalk", "terrain") * (
+        scene.depth < 40
+    )
     return flat * grain[..., None].astype(np.float32)
 
 
 def _posterised(colours: Floats, levels: int) -> Floats:
     """Leaves few brightnesses of each hue; rounding channel by channel would shift greys to colours."""
-    brightest = colours.max(axis=-1, keepdims=True) + 1.0
+    brightest = np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])[..., None] + 1.0
     return colours * (_steps(brightest / 256, levels) * 256 / brightest)
 
 

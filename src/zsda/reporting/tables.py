@@ -10,14 +10,13 @@ from zsda.data.labels import CLASS_NAMES
 _SUMMARY = {"miou": "mIoU", "miou_present": "mIoU of labelled classes", "accuracy": "pixel accuracy"}
 
 
-def scores_table(title: str, results: Mapping[str, Mapping[str, Any]]) -> Table:
+def scores_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     """Makes one table, a row for each class and a column for each setting, in per cent.
 
     Args:
-        title: what was evaluated, with the protocol.
         results: setting -> plain scores.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("IoU in %")
     for setting in results:
         table.add_column(setting, justify="right")

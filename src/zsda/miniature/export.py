@@ -1,0 +1,180 @@
+"""Writes the miniature world to disk in the folder layouts of the real data sets.
+
+<root>/cityscapes/leftImg8bit/{train,val}/<city>/<frame>_leftImg8bit.png    by day: the source and what watches it
+<root>/cityscapes/gtFine/{train,val}/<city>/<frame>_gtFine_{labelIds,labelTrainIds}.png
+<root>/ACDC/rgb_anon/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_rgb_anon.png
+<root>/ACDC/gt/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_gt_{labelIds,labelTrainIds}.png
+<root>/GTA5/{images,labels}/<number>.png and GTA5/val_subset.txt
+<root>/miniature.json    the settings; written last
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+
+from zsda.data.labels import TABLE, to_label_ids
+from zsda.errors import StoreError
+from zsda.miniature.scenes import RENDERER_VERSION, SIZE, render_scene
+from zsda.miniature.weather import apply_look
+from zsda.runs import describe_os_error, digest, to_json, write_atomic
+
+MARKER = "miniature.json"
+CITIES = ("bergen", "delft", "lindau", "murten")
+SEQUENCES = {"night": "GOPR0351", "snow": "GOPR0122", "rain": "GOPR0402", "fog": "GOPR0475"}
+PER_CITY = 60
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image to write.
+
+    Attributes:
+        name: what its scene is drawn from, together with the seed of the export; no two frames share one.
+        look: how it is shown.
+        image: where the image goes, relative to the root.
+        labels: where the labels go, relative to the root, by encoding: ``labelIds``, ``labelTrainIds`` or ``palette``.
+    """
+
+    name: str
+    look: str
+    image: str
+    labels: dict[str, str]
+
+
+def cityscapes_frames(split: str, number: int) -> Iterator[Frame]:
+    """Lists the day frames of a split."""
+    for i in range(number):
+        city = CITIES[i // PER_CITY % len(CITIES)]
+        frame = f"{split}/{city}/{city}_{i:06d}_000019"
+        labels = {e: f"cityscapes/gtFine/{frame}_gtFine_{e}.png" for e in ("labelIds", "labelTrainIds")}
+        yield Frame(f"cityscapes/{frame}", "day", f"cityscapes/leftImg8bit/{frame}_leftImg8bit.png", labels)
+
+
+def acdc_frames(condition: str, split: str, number: int) -> Iterator[Frame]:
+    """Lists the frames of one condition and split."""
+    sequence = SEQUENCES[condition]
+    for i in range(number):
+        frame = f"{condition}/{split}/{sequence}/{sequence}_frame_{i + 1:06d}"
+        labels = {e: f"ACDC/gt/{frame}_gt_{e}.png" for e in ("labelIds", "labelTrainIds")}
+        yield Frame(f"ACDC/{frame}", condition, f"ACDC/rgb_anon/{frame}_rgb_anon.png", labels)
+
+
+def gta5_frames(number: int) -> Iterator[Frame]:
+    """Lists the frames of the game."""
+    for i in range(number):
+        name = f"{i + 1:05d}.png"
+        yield Frame(f"GTA5/{name}", "game", f"GTA5/images/{name}", {"palette": f"GTA5/labels/{name}"})
+
+
+def export_miniature(
+    root: Path,
+    train: int = 240,
+    val: int = 60,
+    test: int = 80,
+    seed: int = 0,
+    target_train: int = 0,
+    size: tuple[int, int] = SIZE,
+) -> None:
+    """Writes the miniature world, or what is still missing of it.
+
+    Args:
+        root: folder that receives it.
+        train: labelled day frames for training.
+        val: labelled day frames for watching the training.
+        test: evaluation frames of every other setting.
+        seed: another one gives another world.
+        target_train: training frames of each condition, for methods that use target images.
+        size: height and width of the images.
+
+    Raises:
+        StoreError: ``root`` holds a world of other settings, or cannot be written to.
+        ConfigError: ``size`` cannot be rendered.
+    """
+    settings = {
+        "renderer": RENDERER_VERSION,
+        "seed": seed,
+        "size": list(size),
+        "target_train": target_train,
+        "test": test,
+        "train": train,
+        "val": val,
+    }
+    if _is_finished(root / MARKER, settings):
+        return
+    frames = [*cityscapes_frames("train", train), *cityscapes_frames("val", val)]
+    for condition in SEQUENCES:
+        frames += [*acdc_frames(condition, "train", target_train), *acdc_frames(condition, "val", test)]
+    game = list(gta5_frames(test))
+    for frame in track([*frames, *game], description="miniature world", transient=True):
+        _write_frame(root, frame, seed, size)
+    write_atomic(root / "GTA5" / "val_subset.txt", "".join(f"{Path(f.image).name}\n" for f in game).encode())
+    write_atomic(root / MARKER, to_json(settings))
+
+
+def _is_finished(marker: Path, settings: dict[str, object]) -> bool:
+    try:
+        found = json.loads(marker.read_bytes())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreError(describe_os_error(error, marker)) from error
+    except ValueError:
+        found = None
+    if found != settings:
+        shown = found if isinstance(found, dict) else {}
+        differing = [key for key in settings if shown.get(key) != settings[key]]
+        raise StoreError(
+            f"{marker.parent}: holds a miniature world with {_listed(shown, differing)}; expected {_listed(settings, differing)}; "
+            "delete that folder or point data_root to another one"
+        )
+    return True
+
+
+def _listed(settings: dict[str, object], keys: list[str]) -> str:
+    return ", ".join(f"{key}={settings.get(key, 'nothing readable')}" for key in keys)
+
+
+def _write_frame(root: Path, frame: Frame, seed: int, size: tuple[int, int]) -> None:
+    paths = [root / frame.image, *(root / label for label in frame.labels.values())]
+    try:
+        missing = [path for path in paths if not path.exists()]
+    except OSError as error:
+        raise StoreError(describe_os_error(error, paths[0])) from error
+    if not missing:
+        return
+    own_seed = int(digest(f"{seed}/{frame.name}".encode())[:15], 16)
+    scene = render_scene(own_seed, size)
+    contents = [_png(Image.fromarray(apply_look(scene, frame.look, own_seed)))]
+    contents += [_label_png(scene.train_ids, encoding) for encoding in frame.labels]
+    for path, content in zip(paths, contents, strict=True):
+        if path in missing:
+            write_atomic(path, content)
+
+
+def _label_png(train_ids: NDArray[np.uint8], encoding: str) -> bytes:
+    image = Image.fromarray(train_ids if encoding == "labelTrainIds" else to_label_ids(train_ids))
+    if encoding == "palette":
+        # The labels of GTA5 are indices into the class colours.
+        image.putpalette(_palette())
+    return _png(image)
+
+
+def _palette() -> bytes:
+    colours = np.zeros((256, 3), np.uint8)
+    for row in TABLE:
+        if row.label_id >= 0:
+            colours[row.label_id] = row.colour
+    return colours.tobytes()
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=False, compress_level=1)
+    return buffer.getvalue()

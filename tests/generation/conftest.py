@@ -1,0 +1,97 @@
+"""Photograph-like images in the Cityscapes layout, a tiny pipeline and an editor without a network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.pipeline import make_pipeline
+from zsda.data.datasets import Cityscapes
+from zsda.data.faults import FaultLog
+from zsda.generation.domains import Domain
+
+
+def draw_cityscapes(root: Path, train: int, val: int = 0, size: tuple[int, int] = (160, 80)) -> Path:
+    """Draws frames of two cities with sky, road, houses and grain, and labels for them; returns ``root``."""
+    random = np.random.default_rng(3)
+    width, height = size
+    for split, count in (("train", train), ("val", val)):
+        for index in range(count):
+            city = ("aachen", "bochum")[index % 2]
+            pixels = np.full((height, width, 3), (150, 180, 220), float)
+            pixels[height // 2 :] = (90, 85, 90)
+            for _ in range(6):
+                x, y = random.integers(0, width - 20), random.integers(0, height // 2)
+                pixels[y : y + 30, x : x + 20] = random.integers(30, 220, 3)
+            pixels += random.normal(0, 6, pixels.shape)
+            frame = f"{city}_000000_{index:06d}"
+            image = root / "leftImg8bit" / split / city / f"{frame}_leftImg8bit.png"
+            label = root / "gtFine" / split / city / f"{frame}_gtFine_labelIds.png"
+            for path in (image, label):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(image)
+            Image.fromarray(np.full((height, width), 7, np.uint8)).save(label)
+    return root
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+class NegativeEditor:
+    """Turns patches into their negative; remembers the calls."""
+
+    multiple = 8
+
+    def __init__(self, fail_after: int | None = None):
+        self.calls: list[list[int]] = []
+        self.fail_after = fail_after
+
+    def to(self, device):
+        return self
+
+    def edit(self, patches, prompt, seeds, text_guidance, image_guidance):
+        if len(self.calls) == self.fail_after:
+            raise KeyError("the power went off")
+        assert len(patches) == len(seeds)
+        self.calls.append(list(seeds))
+        return 255 - patches
+
+    def describe(self):
+        return {"model": "negative"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Threads that wait for each other on busy cores make tiny networks a hundred times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def pipeline_folder(tmp_path_factory) -> Path:
+    return make_pipeline(tmp_path_factory.mktemp("editor") / "tiny-ip2p")
+
+
+@pytest.fixture
+def source(tmp_path) -> Cityscapes:
+    """Five training and two validation images under ``tmp_path/cityscapes``."""
+    return Cityscapes(draw_cityscapes(tmp_path / "cityscapes", train=5, val=2))
+
+
+@pytest.fixture
+def night() -> Domain:
+    return Domain("night", "Make it evening", 20.0, 1.7)
+
+
+@pytest.fixture
+def faults() -> FaultLog:
+    return FaultLog()

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from zsda.errors import ConfigError, ModelError
+from zsda.generation.editors import InstructPix2PixEditor
+
+
+@pytest.fixture(scope="module")
+def editor(pipeline_folder):
+    return InstructPix2PixEditor(str(pipeline_folder), steps=3).to("cpu")
+
+
+@pytest.fixture(scope="module")
+def patches():
+    ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)
+    noise = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return (torch.stack([ramp, noise]) * 255).round().to(torch.uint8)
+
+
+def edit(editor, patches, prompt="make it rain", seeds=(5, 6), text=20.0, image=2.0):
+    return editor.edit(patches, prompt, list(seeds)[: len(patches)], text, image).int()
+
+
+def differs(one, other):
+    """Whether two edits differ visibly: by more than two grey levels on average."""
+    return (one - other).abs().float().mean() > 2
+
+
+def test_outputs_have_contrast_and_the_shape_of_the_input(editor, patches):
+    edited = editor.edit(patches, "make it rain", [5, 6], 20.0, 2.0)
+    assert edited.shape == patches.shape
+    assert edited.dtype == torch.uint8
+    assert edited.float().std() > 20
+    assert ((edited == 0) | (edited == 255)).float().mean() < 0.3
+
+
+def test_a_patch_is_edited_as_diffusers_edits_a_picture(editor, patches):
+    pictures = editor._pipeline(
+        prompt="make it rain",
+        image=Image.fromarray(patches[1].permute(1, 2, 0).numpy()),
+        num_inference_steps=3,
+        guidance_scale=20.0,
+        image_guidance_scale=2.0,
+        generator=torch.Generator().manual_seed(6),
+    ).images
+    expected = torch.from_numpy(np.array(pictures[0])).permute(2, 0, 1).int()
+    difference = (edit(editor, patches[1:], seeds=[6])[0] - expected).abs()
+    assert difference.max() <= 1
+    assert difference.float().mean() < 0.02  # without rounding it would be a half
+
+
+def test_a_patch_does_not_notice_its_neighbours(editor, patches):
+    together = edit(editor, patches)
+    alone = torch.cat([edit(editor, patches[:1], seeds=[5]), edit(editor, patches[1:], seeds=[6])])
+    assert (together - alone).abs().max() <= 1
+    other_neighbour = edit(editor, patches.flip(0), seeds=[6, 5]).flip(0)
+    assert (together - other_neighbour).abs().max() <= 1
+
+
+def test_equal_inputs_give_equal_bytes(editor, patches):
+    assert torch.equal(edit(editor, patches), edit(editor, patches))
+
+
+def test_everything_that_is_asked_for_matters(editor, patches):
+    base = edit(editor, patches)
+    assert differs(base, edit(editor, patches, prompt="Make it foggy"))
+    assert differs(base, edit(editor, patches, seeds=(7, 8)))
+    assert differs(base, edit(editor, patches, text=7.0))
+    assert differs(base, edit(editor, patches, image=1.1))
+    assert differs(base, edit(editor, patches.flip(0)))
+
+
+def test_bytes_and_fractions_are_the_same_image(editor, patches):
+    assert torch.equal(edit(editor, patches), edit(editor, patches.float() / 255))
+
+
+def test_the_noise_of_every_step_comes_from_the_patch(editor, patches):
+    """The scheduler is ancestral: after the start it draws noise at each step, which must not come from elsewhere."""
+    torch.manual_seed(1)
+    one = edit(editor, patches)
+    torch.manual_seed(2)
+    assert torch.equal(one, edit(editor, patches))
+
+
+def test_the_scheduler_and_the_steps_can_be_chosen(pipeline_folder, editor, patches):
+    other = InstructPix2PixEditor(str(pipeline_folder), scheduler="DDIMScheduler", steps=3)
+    assert differs(edit(editor, patches), edit(other, patches))
+    assert other.describe()["scheduler"]["name"] == "DDIMScheduler"
+    assert other.describe()["scheduler"]["beta_end"] == 0.012
+
+
+def test_bf16_is_close_to_fp32(pipeline_folder, editor, patches):
+    coarse = InstructPix2PixEditor(str(pipeline_folder), precision="bf16", steps=3)
+    difference = (edit(editor, patches) - edit(coarse, patches)).abs().float().mean()
+    assert 0 < difference < 30
+    assert coarse.describe()["precision"] == "bf16"
+
+
+def test_an_autocast_around_it_changes_nothing(editor, patches):
+    plain = edit(editor, patches)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(plain, edit(editor, patches))
+
+
+def test_a_description_says_what_the_images_depend_on(editor, pipeline_folder):
+    described = editor.describe()
+    assert described["model"] == pipeline_folder.name
+    assert len(described["digest"]) == 64
+    assert (described["steps"], described["precision"]) == (3, "fp32")
+    assert described["scheduler"]["name"] == "EulerAncestralDiscreteScheduler"
+    assert set(described["versions"]) == {"zsda", "torch", "diffusers", "transformers"}
+
+
+def test_patches_are_multiples_of_eight(editor):
+    assert editor.multiple == 8
+
+
+def test_wrong_options(pipeline_folder):
+    with pytest.raises(ConfigError, match=r"editor.precision=fp64; expected auto, fp16, bf16, fp32"):
+        InstructPix2PixEditor(precision="fp64")
+    with pytest.raises(ConfigError, match=r"editor.steps=0"):
+        InstructPix2PixEditor(steps=0)
+    with pytest.raises(ConfigError, match="fp16 is for GPUs; on a CPU expected fp32 or bf16"):
+        InstructPix2PixEditor(str(pipeline_folder), precision="fp16").to("cpu")
+    with pytest.raises(ConfigError, match=r"editor.scheduler=Euler; expected one of .*EulerAncestralDiscreteScheduler"):
+        InstructPix2PixEditor(str(pipeline_folder), scheduler="Euler").to("cpu")
+    with pytest.raises(ConfigError, match=r"editor.steps=2000; expected at most 1000"):
+        InstructPix2PixEditor(str(pipeline_folder), steps=2000).to("cpu")
+
+
+def test_a_prompt_that_would_be_cut_off_is_refused(editor, patches):
+    with pytest.raises(ConfigError, match=r"domain.prompt has 102 tokens, .* reads 77"):
+        edit(editor, patches, prompt="a" * 100)
+
+
+def test_values_that_are_not_finite_never_become_black_images(pipeline_folder, patches):
+    broken = InstructPix2PixEditor(str(pipeline_folder), steps=1).to("cpu")
+    with torch.no_grad():
+        broken._pipeline.vae.decoder.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(ModelError, match="overflows in fp32"):
+        edit(broken, patches)

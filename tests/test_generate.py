@@ -1,0 +1,212 @@
+"""``python -m zsda.generate`` as a user runs it: photographs in the Cityscapes layout, a genuine tiny pipeline."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from tests.conftest import one_line, run
+from tests.generation.conftest import draw_cityscapes, truncate
+from tests.pipeline import make_pipeline
+from zsda.config import build, conf_dir
+from zsda.data.datasets import Cityscapes, GeneratedSet
+from zsda.runs import digest
+
+FAST = {
+    "OMP_NUM_THREADS": "1"
+}  # threads that wait for each other on busy cores make tiny networks a hundred times slower
+SMALL = ["trainer=cpu", "editor.steps=6", "canvas=[128,64]", "patch_size=64", "batch_size=4", "num_workers=0"]
+SETS = ("night_intermediate", "night_target")
+
+
+@pytest.fixture(scope="module")
+def editor(tmp_path_factory) -> Path:
+    return make_pipeline(tmp_path_factory.mktemp("editor") / "tiny-ip2p")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory) -> Path:
+    """A read-only Cityscapes folder: 12 images to train, 2 to validate."""
+    return draw_cityscapes(tmp_path_factory.mktemp("photographs") / "cityscapes", train=12, val=2)
+
+
+@pytest.fixture(scope="module")
+def reference(photographs, editor, tmp_path_factory) -> Path:
+    """A folder in which ``generate domain=night`` ran without interruption."""
+    folder = work_in(tmp_path_factory.mktemp("reference"), photographs)
+    result = generate(folder, editor, "domain=night")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for name in SETS:
+        assert f"{name}: 12 made, 0 were there already, in data/{name}" in result.stdout
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, photographs) -> Path:
+    return work_in(tmp_path, photographs)
+
+
+def work_in(folder: Path, photographs: Path) -> Path:
+    shutil.copytree(photographs, folder / "data/cityscapes")
+    return folder
+
+
+def generate(folder: Path, editor: Path, *words: str):
+    return run("generate", *SMALL, f"editor.model={editor}", *words, cwd=folder, env=FAST)
+
+
+def digests(data: Path) -> dict[str, str]:
+    files = [path for path in data.rglob("*") if path.is_file() and data / "cityscapes" not in path.parents]
+    return {path.relative_to(data).as_posix(): digest(path.read_bytes()) for path in sorted(files)}
+
+
+def test_both_sets_are_complete_and_in_the_published_layout(reference):
+    data = reference / "data"
+    source = Cityscapes(data / "cityscapes", "train")
+    images = [sample.image.relative_to(source.root).as_posix() for sample in source.samples]
+    files = [f"{name}/{file}" for name in SETS for file in (*images, "generation.json", "manifest.jsonl")]
+    assert sorted(digests(data)) == sorted(files)
+    for name in SETS:
+        generated = GeneratedSet(data / name, source)
+        assert [sample.key for sample in generated.samples] == [sample.key for sample in source.samples]
+        assert generated[0]["image"].size == (128, 64)
+    assert sorted(path.name for path in reference.iterdir()) == ["data"]
+
+
+def test_the_sets_say_what_they_were_made_with(reference, editor):
+    for recipe in ("intermediate", "target"):
+        made_with = json.loads((reference / f"data/night_{recipe}/generation.json").read_text())
+        assert made_with["domain"]["prompt"] == "Make it evening"
+        assert made_with["recipe"] == {"name": recipe, "canvas": [128, 64], "patch": [64, 64]}
+        assert made_with["editor"]["model"] == editor.name
+        assert made_with["editor"]["steps"] == 6
+
+
+def test_a_killed_run_started_again_ends_in_the_same_bytes(reference, editor, folder):
+    words = [*SMALL, f"editor.model={editor}", "domain=night", "num_workers=2"]
+    command = [sys.executable, "-m", "zsda.generate", *words]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    moment = random.randrange(1, 17)  # of 24 images
+    while len(list(folder.glob("data/night_*/leftImg8bit/*/*/*.png"))) < moment and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert digests(folder / "data") != digests(reference / "data"), f"it was finished before it was killed at {moment}"
+    result = generate(folder, editor, "domain=night")
+    assert result.returncode == 0, result.stderr
+    assert digests(folder / "data") == digests(reference / "data"), f"killed after {moment} images"
+
+
+def environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, **FAST}
+
+
+def test_another_split_joins_the_same_set_and_damage_is_mended(reference, editor, tmp_path):
+    folder = shutil.copytree(reference, tmp_path / "again")
+    before = digests(folder / "data")
+    truncate(next((folder / "data/night_target").glob("leftImg8bit/train/*/*.png")))
+    result = generate(folder, editor, "domain=night")
+    assert "night_target: 1 made, 11 were there already" in result.stdout
+    assert digests(folder / "data") == before
+    result = generate(folder, editor, "domain=night", "split=val", "recipe=target")
+    assert result.returncode == 0, result.stderr
+    assert "night_target: 2 made, 0 were there already" in result.stdout
+    manifest = (folder / "data/night_target/manifest.jsonl").read_text().splitlines()
+    assert [json.loads(line)["split"] for line in manifest] == ["train"] * 12 + ["val"] * 2
+    changed = {name for name, value in digests(folder / "data").items() if before.get(name) != value}
+    assert len(changed) == 3  # two images and the manifest
+
+
+def test_a_damaged_photograph_is_named_and_the_rest_goes_on(editor, folder):
+    victim = sorted(folder.glob("data/cityscapes/leftImg8bit/train/*/*.png"))[3]
+    truncate(victim)
+    words = ["domain=custom", "domain.name=dusk", "domain.prompt=make it dusk", "limit=6"]
+    result = generate(folder, editor, *words)
+    assert result.returncode == 1, result.stderr
+    line = one_line(result)
+    assert victim.name in line
+    assert "1 damaged file was left out" in line
+    for name in ("dusk_intermediate", "dusk_target"):
+        images = sorted(path.name for path in (folder / "data" / name).glob("leftImg8bit/train/*/*.png"))
+        assert len(images) == 5
+        assert victim.name not in images
+    made_with = json.loads((folder / "data/dusk_target/generation.json").read_text())
+    assert made_with["domain"] == {
+        "name": "dusk",
+        "prompt": "make it dusk",
+        "text_guidance": 7.5,
+        "image_guidance": 1.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["domain=nihgt"], "Could not find 'domain/nihgt'"),
+        ([], "which domain? give domain=custom, fog, game, night, rain, snow"),
+        (["domain=custom"], 'domain=custom needs domain.prompt="..."'),
+        (["domain=night", "data_root=elsewhere"], "no folder elsewhere/cityscapes; expected leftImg8bit/train"),
+        (["domain=night", "editor.model=data"], "editor.model=data: no pipeline, model_index.json is missing"),
+        (["domain=night", "canvas=[120,60]", "patch_size=60"], "the editor works on multiples of 8, e.g. 56x56"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing_behind(editor, folder, words, message):
+    result = generate(folder, editor, *words)
+    assert result.returncode == 2
+    assert message in one_line(result)
+    assert digests(folder / "data") == {}
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["cityscapes"]
+
+
+def test_a_set_made_with_other_settings_is_not_extended(reference, editor):
+    before = digests(reference / "data")
+    result = generate(reference, editor, "domain=night", "domain.text_guidance=9.0")
+    assert result.returncode == 2
+    line = one_line(result)
+    assert "domain.text_guidance was 20.0 and is now 9.0" in line
+    assert "domain.name=" in line
+    assert digests(reference / "data") == before
+
+
+PUBLISHED = {
+    "night": ("Make it evening", 20, 1.7),
+    "snow": ("What would it look like if it were snowing?", 15, 1.1),
+    "rain": ("make it rain", 20, 2.0),
+    "fog": ("Make it foggy", 7, 2.0),
+    "game": ("have it be a 3d game", 12, 2.0),
+}
+
+
+def compose_generate(*words: str):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("generate", list(words))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_domains_carry_the_published_prompts_and_scales(name):
+    domain = build(compose_generate(f"domain={name}").domain)
+    assert (domain.name, domain.prompt, domain.text_guidance, domain.image_guidance) == (name, *PUBLISHED[name])
+
+
+def test_recipes_and_steps_are_the_published_ones_unless_changed():
+    config = compose_generate("domain=snow")
+    recipes = build(config.recipes)
+    assert list(recipes) == ["intermediate", "target"]
+    assert [recipe.canvas for recipe in recipes.values()] == [(1024, 512)] * 2
+    assert [recipe.patch for recipe in recipes.values()] == [(512, 512)] * 2
+    assert (build(config.editor).model, config.editor.steps) == ("timbrooks/instruct-pix2pix", 50)
+    for words in ("recipe=whole", "recipe=[whole]"):
+        assert list(build(compose_generate("domain=snow", words).recipes)) == ["whole"]
+    assert len(build(compose_generate("domain=snow", "recipe=[whole,target,intermediate]").recipes)) == 3
+    assert build(compose_generate("domain=snow", "patch_size=256").recipes)["target"].patches_per_image == 8
