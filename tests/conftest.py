@@ -1,10 +1,6 @@
 """What several tests need: a small miniature world in the real layouts, sets made from it, and the commands as a user runs them."""
 
 import os
-
-# Networks of a few thousand weights: a second thread costs more than it brings, the more so on a busy machine.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import shutil
 import subprocess
 import sys
@@ -13,7 +9,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
 from zsda.miniature.export import export_miniature
+
+# Tiny networks: a second thread costs more than it brings, the more so on a busy machine. Commands inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -19,9 +19,6 @@ from zsda.config import build, conf_dir
 from zsda.data.datasets import Cityscapes, GeneratedSet
 from zsda.runs import digest
 
-FAST = {
-    "OMP_NUM_THREADS": "1"
-}  # threads that wait for each other on busy cores make tiny networks a hundred times slower
 SMALL = ["trainer=cpu", "editor.steps=6", "canvas=[128,64]", "patch_size=64", "batch_size=4", "num_workers=0"]
 SETS = ("night_intermediate", "night_target")
 
@@ -59,7 +56,7 @@ def work_in(folder: Path, photographs: Path) -> Path:
 
 
 def generate(folder: Path, editor: Path, *words: str):
-    return run("generate", *SMALL, f"editor.model={editor}", *words, cwd=folder, env=FAST)
+    return run("generate", *SMALL, f"editor.model={editor}", *words, cwd=folder)
 
 
 def digests(data: Path) -> dict[str, str]:
@@ -92,9 +89,7 @@ def test_the_sets_say_what_they_were_made_with(reference, editor):
 def test_a_killed_run_started_again_ends_in_the_same_bytes(reference, editor, folder):
     words = [*SMALL, f"editor.model={editor}", "domain=night", "num_workers=2"]
     command = [sys.executable, "-m", "zsda.generate", *words]
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     moment = random.randrange(1, 17)  # of 24 images
     while len(list(folder.glob("data/night_*/leftImg8bit/*/*/*.png"))) < moment and process.poll() is None:
         time.sleep(0.002)
@@ -104,12 +99,6 @@ def test_a_killed_run_started_again_ends_in_the_same_bytes(reference, editor, fo
     result = generate(folder, editor, "domain=night")
     assert result.returncode == 0, result.stderr
     assert digests(folder / "data") == digests(reference / "data"), f"killed after {moment} images"
-
-
-def environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, **FAST}
 
 
 def test_another_split_joins_the_same_set_and_damage_is_mended(reference, editor, tmp_path):
@@ -179,24 +168,9 @@ def test_a_set_made_with_other_settings_is_not_extended(reference, editor):
     assert digests(reference / "data") == before
 
 
-PUBLISHED = {
-    "night": ("Make it evening", 20, 1.7),
-    "snow": ("What would it look like if it were snowing?", 15, 1.1),
-    "rain": ("make it rain", 20, 2.0),
-    "fog": ("Make it foggy", 7, 2.0),
-    "game": ("have it be a 3d game", 12, 2.0),
-}
-
-
 def compose_generate(*words: str):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("generate", list(words))
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_domains_carry_the_published_prompts_and_scales(name):
-    domain = build(compose_generate(f"domain={name}").domain)
-    assert (domain.name, domain.prompt, domain.text_guidance, domain.image_guidance) == (name, *PUBLISHED[name])
 
 
 def test_recipes_and_steps_are_the_published_ones_unless_changed():

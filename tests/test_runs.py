@@ -44,7 +44,7 @@ def test_a_run_with_other_settings_is_refused(tmp_path):
     run = RunFolder(tmp_path / "run")
     claim(run, seed=1, data={"size": [1, 2]})
     with pytest.raises(
-        StoreError, match=r"other settings \(data.size: \[1, 2\], asked for \[3, 4\]; seed: 1, asked for 2\)"
+        StoreError, match=r"other settings \(data.size was \[1, 2\] and is now \[3, 4\]; seed was 1 and is now 2\)"
     ):
         claim(run, seed=2, data={"size": [3, 4]})
     assert run.record()["settings"]["seed"] == 1
@@ -69,8 +69,11 @@ def test_the_latest_finished_run_is_the_one_whose_last_phase_ended_last(tmp_path
 
 
 def test_differences_name_nested_keys():
-    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1}, "c": 2}) == []
-    assert differences({"a": {"b": 1}}, {"a": {"b": 2}, "d": 3}) == ["a.b: 1, asked for 2", "d: None, asked for 3"]
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1}, "c": 2}) == {}
+    assert differences({"a": {"b": 1}}, {"a": {"b": "x"}, "d": None}) == {
+        "a.b": 'a.b was 1 and is now "x"',
+        "d": 'd was "nothing" and is now null',
+    }
 
 
 def test_without_drops_nested_keys_and_leaves_the_original():

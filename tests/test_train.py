@@ -44,7 +44,7 @@ def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world
 def test_other_settings_never_continue_a_run(zsda, trained, own_configs, world_with_sets):
     result = zsda("train", *words(own_configs, world_with_sets, "optimizer.lr=0.5"), cwd=trained)
     assert result.returncode == 2
-    assert "other settings (optimizer.lr: 0.001, asked for 0.5); give the new one another name=" in one_line(result)
+    assert "other settings (optimizer.lr was 0.001 and is now 0.5); give the new one another name=" in one_line(result)
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, world_with_sets, tmp_path):

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
 
         @functools.wraps(main)
         def task(config: DictConfig) -> float | None:
+            if process_rank() > 0:
+                logging.getLogger("zsda").setLevel(logging.WARNING)  # one process tells for all
             for message in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message=message)
             try:
@@ -95,6 +97,12 @@ def _say_disk_errors(main: Callable[[DictConfig], float | None], config: DictCon
         raise StoreError(describe_os_error(error, Path(error.filename or "a file"))) from error
 
 
+def process_rank() -> int:
+    """Returns the number of this process among those that torchrun, Slurm or Lightning started; 0 if it is the only one."""
+    found = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(value) for value in found if value is not None), 0)
+
+
 def _report(error: ZsdaError, name: str, show_traceback: bool) -> None:
     if show_traceback:
         raise error
@@ -110,7 +118,10 @@ def _config_error(error: Exception, name: str) -> ConfigError:
         key = unknown.group(1)
         close = difflib.get_close_matches(key, _known_keys(name), n=3, cutoff=0.5)
         near = f"did you mean {', '.join(close)}?" if close else "see --help for all options"
-        return ConfigError(f"no option {key!r}; {near}")
+        further = (
+            f", or +{key}=... for an argument that its class takes but the config does not show" if "." in key else ""
+        )
+        return ConfigError(f"no option {key!r}; {near}{further}")
     if isinstance(error, OmegaConfBaseException) and "Missing mandatory value" in message:
         key = getattr(error, "full_key", None) or message.rsplit(" ", 1)[-1]
         return ConfigError(f"{key} has no value; give {key}=...")
@@ -151,15 +162,44 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # a DictConfig gives a dict
 
 
+def seed_of(config: DictConfig) -> int:
+    """Returns the seed.
+
+    Raises:
+        ConfigError: it is no whole number that torch and NumPy take.
+    """
+    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
+        raise ConfigError(f"seed={config.seed}; expected a whole number from 0 to 2**32 - 1")
+    return config.seed
+
+
+def given(group: str) -> bool:
+    """Tells whether the command line chose an option of a group or set a value in it."""
+    words = [word.lstrip("+~") for word in HydraConfig.get().overrides.task]
+    return any(word.startswith((f"{group}=", f"{group}.")) for word in words)
+
+
 def prepare_world(config: DictConfig) -> None:
     """Lets the chosen world put its data on disk where it makes them itself."""
     if config.world.prepare is not None:
         build(config.world.prepare)
 
 
-def build_network(node: DictConfig, **arguments: Any) -> Any:  # noqa: ANN401 - an nn.Module, but torch is not imported here
-    """Builds a network from its config, whose key ``weights`` names a file and is no argument of its constructor."""
-    return build(OmegaConf.masked_copy(node, [str(key) for key in node if key != "weights"]), **arguments)
+def build_network(node: DictConfig, pretrained: bool = True) -> Any:  # noqa: ANN401 - an nn.Module, but torch is not imported here
+    """Builds a network from its config.
+
+    A key ``weights`` names a file for the command and is no argument of the constructor; with such a file, or where weights
+    are loaded anyway, nothing is fetched.
+
+    Args:
+        node: a config of the group ``model``.
+        pretrained: whether a key ``pretrained`` may stand as it is.
+    """
+    arguments = dict(plain(node))
+    weights = arguments.pop("weights", None)
+    if "pretrained" in arguments and (weights is not None or not pretrained):
+        arguments["pretrained"] = False
+    return build(OmegaConf.create(arguments))
 
 
 def trainer_factory(node: DictConfig) -> Callable[..., Any]:
@@ -196,13 +236,24 @@ def choices() -> dict[str, str]:
     return {str(group): str(option) for group, option in chosen.items() if not str(group).startswith("hydra/")}
 
 
-def compose_group(name: str, group: str, option: str) -> DictConfig:
-    """Composes one group of a command with another option than the command line chose.
+def recorded_group(name: str, group: str, option: str, values: Mapping[str, Any]) -> DictConfig:
+    """Returns a group as a run recorded it: our own file of that option, with the run's plain values.
+
+    What stands in a run folder is data, so a ``_target_`` is never taken from there.
+
+    Args:
+        name: the command.
+        group: e.g. ``model``.
+        option: the option that was chosen.
+        values: what its keys were set to.
 
     Raises:
         ConfigError: no such option in ``conf/`` or in the ``--config-dir`` folders.
     """
     try:
-        return hydra.compose(name, overrides=[f"{group}={option}"])[group]
+        node = hydra.compose(name, overrides=[f"{group}={option}"])[group]
     except HydraException as error:
-        raise ConfigError(f"{' '.join(str(error).split())}; if it is your own, give its --config-dir") from error
+        message = _config_error(error, name)
+        raise ConfigError(f"{message}; if {group}={option} is your own, give its --config-dir") from error
+    known = {key: value for key, value in values.items() if key in node and not key.startswith("_")}
+    return OmegaConf.merge(node, known)  # type: ignore[return-value]  # a DictConfig and a dict give a DictConfig

@@ -46,7 +46,7 @@ def describe_os_error(error: OSError, path: Path) -> str:
     if error.errno in _FULL:
         remedy = "free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
         return f"no space left to write {path}; {remedy}"
-    return f"cannot write {path}: {error.strerror or error}; expected a folder that this user may write to"
+    return f"cannot write or read {path}: {error.strerror or error}; expected a place that this user may use"
 
 
 def to_json(value: Any) -> bytes:  # noqa: ANN401 - anything that JSON knows
@@ -75,6 +75,11 @@ class PhaseFolder:
         self._report = path / "phase.json"
 
     @property
+    def begun(self) -> bool:
+        """Whether there is anything that a new start would go on from."""
+        return self.finished or self.checkpoint.is_file()
+
+    @property
     def finished(self) -> bool:
         """Whether the report, which is written last, is there."""
         return self._report.is_file()
@@ -100,15 +105,21 @@ class RunFolder:
         self._record = path / "run.json"
 
     def claim(
-        self, settings: Mapping[str, Any], choices: Mapping[str, str], phases: Sequence[str], start: Mapping[str, Any]
+        self,
+        settings: Mapping[str, Any],
+        choices: Mapping[str, str],
+        phases: Sequence[str],
+        start: Mapping[str, Any],
+        write: bool = True,
     ) -> None:
-        """Starts the run, or continues it if it was started with the same settings.
+        """Starts the run, or continues it if it was started with the same settings or has trained nothing yet.
 
         Args:
             settings: plain values that determine the result.
             choices: config group -> chosen option.
             phases: names of the phases, in their order.
             start: plain values that say where, when and how it was started; one entry is kept for each start.
+            write: False only checks, as all but one of several processes do.
 
         Raises:
             StoreError: the folder holds a run with other settings, or cannot be written.
@@ -117,14 +128,15 @@ class RunFolder:
         starts = []
         if self._record.is_file():
             found = self.record()
-            differing = differences(found["settings"], json.loads(to_json(settings)))
-            if differing:
+            differing = list(differences(found["settings"], json.loads(to_json(settings))).values())
+            if differing and any(self.phase(name).begun for name in found["phases"]):
                 raise StoreError(
                     f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); give the new one another name=..., "
                     "or delete the folder"
                 )
             starts = found["starts"]
-        write_atomic(self._record, to_json({**record, "starts": [*starts, start]}))
+        if write:
+            write_atomic(self._record, to_json({**record, "starts": [*starts, start]}))
 
     def record(self) -> dict[str, Any]:
         """Returns ``settings``, ``choices``, ``phases`` and ``starts`` as `claim` wrote them.
@@ -140,6 +152,22 @@ class RunFolder:
     def phase(self, name: str) -> PhaseFolder:
         """Returns the folder of a phase."""
         return PhaseFolder(self.path / name)
+
+    def finished_phase(self, name: str | None = None) -> PhaseFolder:
+        """Returns the folder of a finished phase; None means the last.
+
+        Raises:
+            StoreError: there is no such phase, or it is not finished.
+        """
+        names = self.phase_names()
+        name = name or names[-1]
+        if name not in names:
+            raise StoreError(f"{self.path} has no phase {name!r}; expected one of {', '.join(names)}")
+        if not self.phase(name).finished:
+            raise StoreError(
+                f"phase {name!r} of {self.path} is not finished; start its python -m zsda.train again, or give phase=..."
+            )
+        return self.phase(name)
 
     def phase_names(self) -> list[str]:
         """Returns the phases of the run's method, in their order."""
@@ -165,20 +193,26 @@ def latest_finished_run(root: Path) -> RunFolder:
     return max(finished, key=lambda entry: entry[0])[1]
 
 
-def differences(found: Any, asked: Any, prefix: str = "") -> list[str]:  # noqa: ANN401 - JSON values
-    """Lists the dotted keys in which two JSON values differ, as ``key: found, asked for other``."""
-    if isinstance(found, dict) and isinstance(asked, dict):
-        keys = sorted(found.keys() | asked.keys())
-        return [
-            line for key in keys for line in differences(found.get(key), asked.get(key), f"{prefix}.{key}".lstrip("."))
-        ]
-    return [] if found == asked else [f"{prefix}: {found!r}, asked for {asked!r}"]
+def differences(found: Any, asked: Any, prefix: str = "") -> dict[str, str]:  # noqa: ANN401 - JSON values
+    """Maps the dotted keys in which two JSON values differ to ``<key> was <found> and is now <asked>``."""
+    if isinstance(found, Mapping) and isinstance(asked, Mapping):
+        lines: dict[str, str] = {}
+        for key in sorted({*found, *asked}):
+            lines |= differences(found.get(key, "nothing"), asked.get(key, "nothing"), f"{prefix}.{key}".lstrip("."))
+        return lines
+    if found == asked:
+        return {}
+    return {prefix: f"{prefix} was {_show(found)} and is now {_show(asked)}"}
+
+
+def _show(value: Any) -> str:  # noqa: ANN401 - a JSON value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def provenance() -> dict[str, Any]:
     """Describes this start: command line, time, versions, git revision, host."""
     return {
-        "command": ["python", "-m", Path(sys.argv[0]).stem, *sys.argv[1:]],
+        "command": ["python", "-m", f"zsda.{Path(sys.argv[0]).stem}", *sys.argv[1:]],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_revision(),
         "host": platform.node(),
@@ -190,7 +224,9 @@ def provenance() -> dict[str, Any]:
 
 def _git_revision() -> str | None:
     """Returns the revision of the checkout that zsda runs from, with ``+`` if it has changes; None for an installed wheel."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],

@@ -5,20 +5,36 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from zsda.config import build, build_network, choices, command, plain, prepare_world, trainer_factory
+from zsda.config import (
+    build,
+    build_network,
+    choices,
+    command,
+    plain,
+    prepare_world,
+    process_rank,
+    seed_of,
+    trainer_factory,
+)
 from zsda.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
 # What may differ between two starts of one run: where it runs and what it writes, not what it computes.
-_VOLATILE = ("trainer", "logger", "runs_root", "name", "data.num_workers")
+_VOLATILE = (
+    "logger",
+    "runs_root",
+    "name",
+    "data.num_workers",
+    *(f"trainer.{key}" for key in ("_target_", "_partial_", "accelerator", "strategy", "log_every_n_steps")),
+    *(f"trainer.{key}" for key in ("enable_model_summary", "enable_progress_bar", "check_val_every_n_epoch")),
+)
 
 
 @command("train")
 def main(config: DictConfig) -> float | None:
     """Trains, and returns the mIoU on the first watched set."""
     import lightning as L
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     from zsda.adaptation.phases import Ingredients, check_phases, run_phases
     from zsda.models.weights import load_start_weights
@@ -27,11 +43,11 @@ def main(config: DictConfig) -> float | None:
     if Path(config.name).name != config.name:
         raise ConfigError(f"name={config.name} is a path; expected a plain folder name, runs_root= says where it lies")
     prepare_world(config)
-    L.seed_everything(config.seed, workers=True, verbose=False)
+    L.seed_everything(seed_of(config), workers=True, verbose=False)
     phases = [build(node, name=name) for name, node in config.method.phases.items()]
     data = build(config.data)
     model = build_network(config.model)
-    if config.model.weights is not None:
+    if config.model.get("weights") is not None:
         load_start_weights(model, Path(config.model.weights))
     ingredients = Ingredients(
         model=model,
@@ -39,13 +55,13 @@ def main(config: DictConfig) -> float | None:
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
         trainer=trainer_factory(config.trainer),
-        loggers=list(build(config.logger).values()),
+        loggers=list(build(config.logger).values()) if "logger" in config else [],
         seed=config.seed,
     )
     run = RunFolder(Path(config.runs_root) / config.name)
     check_phases(phases, data)
     settings = without(plain(config), _VOLATILE)
-    rank_zero_only(run.claim)(settings, choices(), [phase.name for phase in phases], provenance())
+    run.claim(settings, choices(), [phase.name for phase in phases], provenance(), write=process_rank() == 0)
     last = run_phases(phases, ingredients, run)
     _log.info(
         "trained: the weights are %s; evaluate with python -m zsda.eval setting=... run=%s", last.weights, config.name

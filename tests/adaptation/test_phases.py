@@ -27,7 +27,7 @@ class InterruptedTask(ProgressiveAdaptation):
 
 def ingredients(root, seed=1):
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 20, 1))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout2d(0.3), nn.Conv2d(8, 20, 1))
     return Ingredients(
         model=model,
         data=views_data(root),

@@ -22,7 +22,11 @@ def test_train_ids_stay_and_come_back_as_label_ids():
     assert to_label_ids(ids).tolist() == [LABEL_ID["road"], LABEL_ID["bicycle"], 0]
 
 
-@pytest.mark.parametrize(("encoding", "foreign"), [("labelIds", 34), ("labelTrainIds", 19)])
+def test_the_licence_plates_of_gta5_are_ignored():
+    assert to_train_ids(np.array([34, 7], np.uint8), "gta5Ids").tolist() == [IGNORE, 0]
+
+
+@pytest.mark.parametrize(("encoding", "foreign"), [("labelIds", 34), ("gta5Ids", 35), ("labelTrainIds", 19)])
 def test_an_id_outside_the_table_is_named(encoding, foreign):
     with pytest.raises(DataError, match=rf"\[{foreign}\].*expected 0-"):
         to_train_ids(np.array([0, foreign], np.uint8), encoding)

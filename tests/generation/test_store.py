@@ -161,7 +161,7 @@ def test_other_settings_are_named_and_refused(root, origin):
         GeneratedStore(root, asked)
     message = str(caught.value)
     assert 'domain.prompt was "make it rain" and is now "make it snow"' in message
-    assert "limit was nothing and is now 3" in message
+    assert 'limit was "nothing" and is now 3' in message
     assert "steps" not in message
     assert "seed" not in message
     assert "domain.name=" in message

@@ -137,7 +137,7 @@ def test_other_settings_are_refused_and_nothing_is_touched(world):
         export_miniature(world, **{**SMALL, "train": 5}, seed=7)
     message = str(caught.value)
     assert "\n" not in message and str(world) in message
-    assert "holds a miniature world with seed=0, train=3; expected seed=7, train=5" in message
+    assert "another miniature world (seed was 0 and is now 7; train was 3 and is now 5); delete that folder" in message
     assert "delete that folder or point data_root to another one" in message
     assert contents(world) == before
 
@@ -147,15 +147,13 @@ def test_a_renderer_of_another_version_is_refused(tmp_path):
     marker = tmp_path / "miniature.json"
     settings = json.loads(marker.read_text())
     marker.write_text(json.dumps({**settings, "renderer": settings["renderer"] + 1}))
-    with pytest.raises(
-        StoreError, match=f"renderer={settings['renderer'] + 1}; expected renderer={settings['renderer']}"
-    ):
+    with pytest.raises(StoreError, match=f"renderer was {settings['renderer'] + 1} and is now {settings['renderer']}"):
         export_miniature(tmp_path, train=1, val=0, test=0, size=(64, 128))
 
 
 def test_a_damaged_marker_is_refused(tmp_path):
     (tmp_path / "miniature.json").write_text("{half a")
-    with pytest.raises(StoreError, match="nothing readable"):
+    with pytest.raises(StoreError, match=r"renderer was \"nothing\" and is now"):
         export_miniature(tmp_path, train=1, val=0, test=0)
 
 

@@ -18,11 +18,13 @@ def test_unknown_names_are_refused_with_the_known_ones(architecture, encoder):
         library_model(architecture, encoder, 7)
 
 
-def test_unreachable_imagenet_weights_name_the_ways_out(monkeypatch):
+@pytest.mark.parametrize("kind", [ConnectionError, RuntimeError])
+def test_unreachable_imagenet_weights_name_the_ways_out(monkeypatch, kind):
     import segmentation_models_pytorch as smp
 
-    def unreachable(*_args, **_kwargs):
-        raise ConnectionError("no route to host")
+    def unreachable(_architecture, _encoder, weights, **_kwargs):
+        if weights is not None:
+            raise kind("no route to host")
 
     monkeypatch.setattr(smp, "create_model", unreachable)
     with pytest.raises(ModelError, match=r"no route to host.*model.weights=FILE"):

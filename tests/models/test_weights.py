@@ -34,6 +34,14 @@ def test_an_imagenet_file_starts_the_backbone(tmp_path, network):
     assert torch.equal(model.state_dict()[key], classifier.layer3[0].conv1.weight)
 
 
+def test_a_bare_encoder_of_any_kind_starts_its_network(tmp_path):
+    made = library_model("fpn", "mit_b0", 4)
+    torch.save(made.encoder.state_dict(), tmp_path / "mit_b0.pth")
+    model = library_model("fpn", "mit_b0", 4)
+    load_start_weights(model, tmp_path / "mit_b0.pth")
+    assert same(made.encoder, model.encoder)
+
+
 def test_a_file_of_another_network_names_the_keys(tmp_path):
     save_weights(DeepLabV3Plus(4, "resnet34"), tmp_path / "weights.safetensors")
     with pytest.raises(

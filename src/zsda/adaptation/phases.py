@@ -12,9 +12,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from torch import nn
 
+from zsda.adaptation.callbacks import AtomicCheckpoints, EpochLines, EpochSeed
 from zsda.adaptation.schedules import Schedule
 from zsda.adaptation.task import OptimizerFactory, SegmentationTask
-from zsda.data.datamodules import ViewsData, hash32
+from zsda.data.datamodules import ViewsData
 from zsda.data.faults import FaultLog
 from zsda.errors import ConfigError
 from zsda.models.weights import load_weights, save_weights
@@ -111,8 +112,8 @@ def run_phases(phases: Sequence[Phase], ingredients: Ingredients, run: RunFolder
             ingredients.model.load_state_dict(initial)
             if phase.start is not None:
                 load_weights(ingredients.model, run.phase(phase.start).weights)
-            scenes = len(ingredients.data.training_set())
-            _log.info("%s: %s, %d scenes, %d %ss", title, " + ".join(phase.views), scenes, phase.length, phase.unit)
+            scenes = ingredients.data.training_set.describe()
+            _log.info("%s: %s, %d %ss", title, scenes, phase.length, phase.unit)
             _train(phase, ingredients, folder)
         left_out.messages += folder.report()["left_out"]
     left_out.conclude(f"trained, the weights are {folder.weights}")
@@ -148,19 +149,15 @@ def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
         unit=phase.unit,
         watched=list(ingredients.data.watched.settings),
     )
-    trainer = ingredients.trainer(
-        max_epochs=phase.epochs if phase.epochs is not None else -1,
-        max_steps=phase.steps if phase.steps is not None else -1,
-        callbacks=_callbacks(folder, ingredients.seed),
-        logger=[make(save_dir=folder.path) for make in ingredients.loggers],
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-    )
+    trainer = _trainer(phase, ingredients, folder)
     started = time.monotonic()
     resume = folder.checkpoint if folder.checkpoint.is_file() else None
     if resume is not None:
         _log.info("resuming from %s", resume)
-    trainer.fit(task, datamodule=ingredients.data, ckpt_path=resume, weights_only=True)
+    try:
+        trainer.fit(task, datamodule=ingredients.data, ckpt_path=resume, weights_only=True)
+    except torch.OutOfMemoryError as error:
+        raise ConfigError("no memory for a training step; lower data.batch_size or data.transform.crop") from error
     if trainer.is_global_zero:
         save_weights(ingredients.model, folder.weights)
         folder.finish(
@@ -170,50 +167,27 @@ def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
                 "seconds": round(time.monotonic() - started, 1),
                 "resumed": resume is not None,
                 "left_out": task.faults.messages,
-                "watched": {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")},
+                "watched": task.watched,
             }
         )
     trainer.strategy.barrier()
 
 
-def _callbacks(folder: PhaseFolder, seed: int) -> list[Callback]:
+def _trainer(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> L.Trainer:
+    loggers = [make(save_dir=folder.path) for make in ingredients.loggers]
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
         filename=folder.checkpoint.stem,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
-    return [checkpoint, LearningRateMonitor(), RichProgressBar(leave=True), EpochLines(), EpochSeed(seed)]
-
-
-class EpochSeed(Callback):
-    """Seeds dropout by epoch, so that a phase resumed at an epoch draws what an uninterrupted one draws.
-
-    Args:
-        seed: of the run.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Seeds torch for this epoch and process."""
-        torch.manual_seed(hash32(self._seed, trainer.current_epoch, trainer.global_rank))
-
-
-class EpochLines(Callback):
-    """One line of log for each epoch, for terminals that show no progress bar."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock."""
-        self._started, self._first_step = time.monotonic(), trainer.global_step
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Logs loss, scores, and the time that is left at this pace."""
-        metrics = {
-            k: float(v) for k, v in trainer.callback_metrics.items() if k == "train/loss_epoch" or k.startswith("val/")
-        }
-        pace = (time.monotonic() - self._started) / max(1, trainer.global_step - self._first_step)
-        left = pace * max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
-        values = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        _log.info("epoch %d  step %d  %s  %.0f s left", trainer.current_epoch + 1, trainer.global_step, values, left)
+    watching: list[Callback] = [LearningRateMonitor()] if loggers else []
+    return ingredients.trainer(
+        max_epochs=phase.epochs if phase.epochs is not None else -1,
+        max_steps=phase.steps if phase.steps is not None else -1,
+        callbacks=[checkpoint, *watching, RichProgressBar(leave=True), EpochLines(), EpochSeed(ingredients.seed)],
+        logger=loggers,
+        plugins=[AtomicCheckpoints()],
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )

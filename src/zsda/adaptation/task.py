@@ -1,8 +1,10 @@
 """What all trainings share."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -23,6 +25,9 @@ class SegmentationTask(ScoringTask):
         horizon: what the schedule is laid out for, in epochs or steps.
         unit: ``epoch`` or ``step``.
         watched: names of the validation sets, in the order of their loaders.
+
+    Attributes:
+        watched: ``val/<set>/miou`` -> the last score of that set.
     """
 
     def __init__(
@@ -37,16 +42,20 @@ class SegmentationTask(ScoringTask):
         super().__init__(model, watched)
         self._optimizer, self._schedule = optimizer, schedule
         self._horizon, self._unit = horizon, unit
+        self.watched: dict[str, float] = {}
 
     def training_loss(self, batch: dict[str, Any]) -> Tensor:
         """Cross entropy of the batch's one view."""
         (images,) = batch["images"].values()
         return cross_entropy(self(images), batch["mask"].long())
 
-    def training_step(self, batch: dict[str, Any], _index: int) -> Tensor | None:
-        """Takes ``images`` (view -> [B, 3, h, w]) and ``mask`` [B, h, w]; a batch of damaged files only is skipped."""
+    def training_step(self, batch: dict[str, Any], _index: int) -> Tensor:
+        """Takes ``images`` (view -> [B, 3, h, w]) and ``mask`` [B, h, w]; a batch of damaged files only teaches nothing."""
         if not self.faults.take(batch):
-            return None
+            # Not None: under several processes, each must go backwards through every parameter.
+            return sum(
+                (0 * parameter.sum() for parameter in self.parameters()), start=torch.zeros((), device=self.device)
+            )
         loss = self.training_loss(batch)
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["mask"]))
         return loss
@@ -57,17 +66,26 @@ class SegmentationTask(ScoringTask):
 
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/<set>/miou`` for every watched set."""
-        for name, result in self.results().items():
-            self.log(f"val/{name}/miou", result["miou"].float(), prog_bar=True)
+        self.watched = {f"val/{name}/miou": float(result["miou"]) for name, result in self.results().items()}
+        self.log_dict(self.watched, prog_bar=True)
         for scores in self.scores:
             scores.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what a resumed phase reports at its end."""
+        checkpoint["report"] = {"watched": self.watched, "left_out": self.faults.messages}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the report of the interrupted phase."""
+        self.watched = dict(checkpoint["report"]["watched"])
+        self.faults.messages = list(checkpoint["report"]["left_out"])
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union
         """Builds optimiser and schedule for the phase."""
         optimizer = self._optimizer(self.model.parameters())
         self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
-        steps = max(1, int(batches) // self.trainer.accumulate_grad_batches)
+        steps = math.ceil(batches / self.trainer.accumulate_grad_batches)
         return {
             "optimizer": optimizer,
             "lr_scheduler": self._schedule(optimizer, Horizon(self._horizon, self._unit, steps)),

@@ -1,8 +1,8 @@
 """LightningDataModules: aligned views for training, settings for evaluation."""
 
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ from zsda.data.datasets import Cityscapes, GeneratedSet, SegmentationDataset, re
 from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.data.transforms import EvaluationTransform, TrainingTransform, resize_mask
 from zsda.errors import ConfigError, DataError
-
-_log = logging.getLogger(__name__)
 
 SOURCE = "source"
 PROTOCOLS = ("sdgpa", "full")
@@ -61,15 +59,16 @@ class ViewsDataset(Dataset[Any]):
             raise DataError(
                 f"the views {', '.join(views)} have no scene in common; expected equal <city>/<frame> names in all"
             )
-        for name, samples in self._samples.items():
-            if len(samples) > len(self.keys):
-                _log.warning(
-                    "%s: %d of %d scenes are used, the other views lack the rest", name, len(self.keys), len(samples)
-                )
         self._transform, self._seed = transform, seed
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def describe(self) -> str:
+        """Names the views and the number of scenes, and says how many of a view's scenes the other views lack."""
+        lacking = {name: len(samples) - len(self.keys) for name, samples in self._samples.items()}
+        rest = [f"; {count} more of {name} are not in every view" for name, count in lacking.items() if count]
+        return f"{' + '.join(self._samples)}, {len(self.keys)} scenes{''.join(rest)}"
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
         """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index)."""
@@ -92,6 +91,17 @@ class ViewsDataset(Dataset[Any]):
 def hash32(*parts: object) -> int:
     """Hashes plain values to a seed, the same in every process and on every machine."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
+
+
+def check_loading(batch_size: int, num_workers: int) -> None:
+    """Refuses numbers that no loader takes.
+
+    Raises:
+        ConfigError: a batch size under 1, a negative number of workers, or no whole numbers.
+    """
+    for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name}={value}; expected a whole number of at least {least}")
 
 
 class EvaluationDataset(Dataset[Any]):
@@ -125,10 +135,6 @@ def _keep_mask_sizes(samples: list[dict[str, Any]]) -> dict[str, Any]:
     return {**default_collate(samples), "mask": masks}
 
 
-def _collate_evaluation(samples: Sequence[dict[str, Any] | Fault]) -> dict[str, Any]:
-    return collate(samples, stack=_keep_mask_sizes)
-
-
 class EvaluationData(L.LightningDataModule):
     """The settings to evaluate on, one loader each; under several processes every image is in exactly one share.
 
@@ -154,6 +160,7 @@ class EvaluationData(L.LightningDataModule):
         super().__init__()
         if protocol not in PROTOCOLS:
             raise ConfigError(f"unknown protocol {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
+        check_loading(batch_size, num_workers)
         self.settings = dict(settings)
         self.protocol, self.size = protocol, tuple(size)
         self._batch_size, self._num_workers = batch_size, num_workers
@@ -164,12 +171,15 @@ class EvaluationData(L.LightningDataModule):
         return [self._loader(dataset, rank, world) for dataset in self.settings.values()]
 
     def _loader(self, dataset: SegmentationDataset, rank: int, world: int) -> DataLoader[Any]:
+        if len(dataset) < world:
+            raise ConfigError(f"{dataset.name}: {len(dataset)} images for {world} processes; use trainer.devices=1")
         return DataLoader(
             EvaluationDataset(dataset, EvaluationTransform(self.size), self.protocol),
             sampler=UnpaddedSampler(len(dataset), rank, world),
             batch_size=self._batch_size,
             num_workers=self._num_workers,
-            collate_fn=_collate_evaluation,
+            collate_fn=partial(collate, stack=_keep_mask_sizes),
+            generator=torch.Generator().manual_seed(0),
         )
 
 
@@ -186,6 +196,10 @@ class ViewsData(L.LightningDataModule):
         batch_size: scenes per step and process.
         num_workers: loader processes.
         seed: of order and augmentation.
+
+    Raises:
+        ConfigError: numbers that no loader takes.
+        DataError: a watched set is not there.
     """
 
     def __init__(
@@ -206,7 +220,8 @@ class ViewsData(L.LightningDataModule):
         watched = {view: self._dataset(view, validation) for view in watch}
         self.watched = EvaluationData(watched, "sdgpa", transform.size, batch_size, num_workers)
         self._batch_size, self._num_workers, self._seed = batch_size, num_workers, seed
-        self._views: list[str] = [SOURCE]
+        check_loading(batch_size, num_workers)
+        self.select([SOURCE])
 
     def select(self, views: Sequence[str]) -> None:
         """Chooses the views of the next training: ``source`` or names of recipes.
@@ -215,14 +230,8 @@ class ViewsData(L.LightningDataModule):
             ConfigError: a generated view is asked for without a domain.
             DataError: a generated set is not there.
         """
-        self._views = list(views)
-        self.training_set()
-
-    def training_set(self) -> ViewsDataset:
-        """Returns the aligned scenes of the chosen views."""
-        return ViewsDataset(
-            {view: self._dataset(view, self.source) for view in self._views}, self.transform, self._seed
-        )
+        datasets = {view: self._dataset(view, self.source) for view in views}
+        self.training_set = ViewsDataset(datasets, self.transform, self._seed)
 
     def _dataset(self, view: str, source: Cityscapes) -> SegmentationDataset:
         if view == SOURCE:
@@ -236,7 +245,7 @@ class ViewsData(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Returns shuffled scenes; the last incomplete batch is dropped, as published."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        dataset = self.training_set()
+        dataset = self.training_set
         if len(dataset) < self._batch_size * world:
             raise ConfigError(
                 f"data.batch_size={self._batch_size} on {world} processes needs {self._batch_size * world} scenes, "
@@ -247,7 +256,8 @@ class ViewsData(L.LightningDataModule):
             sampler=EpochSampler(dataset, world, rank, shuffle=True, seed=self._seed, drop_last=True),
             batch_size=self._batch_size,
             num_workers=self._num_workers,
-            collate_fn=collate,
+            collate_fn=partial(collate, refill=True),
+            generator=torch.Generator().manual_seed(self._seed),
             drop_last=True,
             persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),

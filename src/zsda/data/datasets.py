@@ -37,7 +37,7 @@ class Sample:
         key: what names the frame within its set, e.g. ``aachen/aachen_000000_000019``; views are aligned by it.
         image: the PNG or JPEG.
         label: the label PNG.
-        encoding: how the label counts, ``labelIds`` or ``labelTrainIds``.
+        encoding: how the label counts; see `zsda.data.labels.to_train_ids`.
     """
 
     key: str
@@ -123,7 +123,7 @@ def gta5_samples(root: Path, subset: Path | None) -> list[Sample]:
             f"gta5: {len(missing)} of the {len(names)} images that {subset} lists are not under {root / 'images'}, "
             f"the first is {missing[0]}; {WAY_OUT}"
         )
-    samples = [Sample(Path(n).stem, found[n], root / "labels" / n, "labelIds") for n in names]
+    samples = [Sample(Path(n).stem, found[n], root / "labels" / n, "gta5Ids") for n in names]
     _check_labels("gta5", samples)
     return samples
 
@@ -132,7 +132,11 @@ def generated_samples(root: Path, split: str, source: Sequence[Sample]) -> list[
     """Lists a generated set, with the labels of the source images that its images were made from."""
     name = root.name
     images = _find(
-        name, root, f"leftImg8bit/{split}", "*/*_leftImg8bit.png", way_out="make it with python -m zsda.generate"
+        name,
+        root,
+        f"leftImg8bit/{split}",
+        "*/*_leftImg8bit.png",
+        way_out=f"make it with python -m zsda.generate domain=... split={split}",
     )
     by_key = {sample.key: sample for sample in source}
     samples = []

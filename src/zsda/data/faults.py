@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from torch import distributed
 from torch.utils.data import default_collate
 
 from zsda.data.datasets import DamagedImageError
@@ -35,9 +36,18 @@ def load_or_fault(load: Callable[[], dict[str, Any]]) -> dict[str, Any] | Fault:
 def collate(
     samples: Sequence[dict[str, Any] | Fault],
     stack: Callable[[list[dict[str, Any]]], dict[str, Any]] = default_collate,
+    refill: bool = False,
 ) -> dict[str, Any]:
-    """Makes a batch of the good samples; ``faults`` lists the others, and is all there is if no sample is good."""
+    """Makes a batch of the good samples; ``faults`` lists the others, and is all there is if no sample is good.
+
+    Args:
+        samples: what a dataset returned.
+        stack: makes a batch of good samples.
+        refill: repeat good samples in place of the others, for a training whose batches must not shrink.
+    """
     good = [sample for sample in samples if not isinstance(sample, Fault)]
+    if refill and good:
+        good = [good[index % len(good)] for index in range(len(samples))]
     batch = stack(good) if good else {}
     return {**batch, "faults": [sample for sample in samples if isinstance(sample, Fault)]}
 
@@ -61,6 +71,13 @@ class FaultLog:
                 _log.warning("left out: %s", fault.message)
                 self.messages.append(fault.message)
         return bool(batch)
+
+    def gather(self) -> None:
+        """Lets every process know the faults of all; to be called by all of them."""
+        if distributed.is_available() and distributed.is_initialized():
+            everyones: list[Any] = [None] * distributed.get_world_size()
+            distributed.all_gather_object(everyones, self.messages)
+            self.messages = sorted({message for messages in everyones for message in messages})
 
     def conclude(self, done: str) -> None:
         """Says at the end of a run what was left out.

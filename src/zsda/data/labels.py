@@ -84,6 +84,8 @@ def _lookup(pairs: list[tuple[int, int]]) -> NDArray[np.uint8]:
 
 
 _FROM_LABEL_IDS = _lookup([(c.label_id % 256, c.train_id) for c in TABLE])
+_FROM_GTA5_IDS = _FROM_LABEL_IDS.copy()
+_FROM_GTA5_IDS[34] = IGNORE  # its licence plates
 _FROM_TRAIN_IDS = _lookup([(c.train_id, c.train_id) for c in CLASSES])
 _TO_LABEL_IDS = np.zeros(256, np.uint8)
 _TO_LABEL_IDS[:NUM_CLASSES] = [c.label_id for c in CLASSES]
@@ -91,12 +93,19 @@ _COLOURS = np.zeros((256, 3), np.uint8)
 _COLOURS[:NUM_CLASSES] = [c.colour for c in CLASSES]
 
 
+_ENCODINGS = {
+    "labelIds": (_FROM_LABEL_IDS, "0-33 and 255"),
+    "gta5Ids": (_FROM_GTA5_IDS, "0-34 and 255"),
+    "labelTrainIds": (_FROM_TRAIN_IDS, f"0-{NUM_CLASSES - 1} and {IGNORE}"),
+}
+
+
 def to_train_ids(ids: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
     """Translates a label map as stored on disk.
 
     Args:
         ids: uint8, any shape.
-        encoding: ``labelIds`` or ``labelTrainIds``.
+        encoding: ``labelIds``, ``labelTrainIds``, or ``gta5Ids``: label ids with 34 for licence plates.
 
     Returns:
         Train ids 0-18 and `IGNORE`, uint8, same shape.
@@ -104,11 +113,10 @@ def to_train_ids(ids: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
     Raises:
         DataError: an id that the table does not hold.
     """
-    table = _FROM_LABEL_IDS if encoding == "labelIds" else _FROM_TRAIN_IDS
+    table, expected = _ENCODINGS[encoding]
     result = table[ids]
     if (result == _OUTSIDE).any():
         outside = sorted(int(i) for i in np.unique(ids[result == _OUTSIDE]))
-        expected = "0-33 and 255" if encoding == "labelIds" else f"0-{NUM_CLASSES - 1} and {IGNORE}"
         raise DataError(f"ids outside the table of {encoding}: {outside}; expected {expected}")
     return result
 

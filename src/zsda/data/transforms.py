@@ -1,6 +1,10 @@
 """From what lies on disk to what a network takes."""
 
+import os
 from collections.abc import Mapping, Sequence
+
+# It would ask the package registry for a newer version at every import, which delays and warns where there is no network.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 import numpy as np
@@ -45,9 +49,14 @@ class EvaluationTransform:
 
     Args:
         size: height, width that the network sees.
+
+    Raises:
+        ConfigError: it is no height and width.
     """
 
     def __init__(self, size: Size = (512, 1024)) -> None:
+        if len(size) != 2 or not all(isinstance(length, int) and length > 0 for length in size):
+            raise ConfigError(f"size={list(size)}; expected height and width in pixels, e.g. size=[512,1024]")
         self.size = size
 
     def __call__(self, image: Image.Image) -> Tensor:
@@ -118,4 +127,4 @@ class TrainingTransform:
         for index, (name, key) in enumerate(zip(names, ["image", *others], strict=True)):
             self._jitter.set_random_seed((seed + 1 + index) % 2**32)
             views[name] = normalise(self._jitter(image=result[key])["image"])
-        return views, torch.from_numpy(np.ascontiguousarray(result["mask"]))
+        return views, torch.from_numpy(np.array(result["mask"]))

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zsda.data.datamodules import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import NUM_CLASSES
-from zsda.evaluation.exports import write_colour_mask
+from zsda.errors import DataError
+from zsda.evaluation.exports import plain_scores, write_colour_mask
 from zsda.evaluation.metrics import SegmentationScores
 
 
@@ -71,6 +73,10 @@ class ScoringTask(L.LightningModule):
             self.scores[index].update(prediction, mask)
         return predictions
 
+    def on_fit_end(self) -> None:
+        """Lets every process know the damaged files of all."""
+        self.faults.gather()
+
     def results(self) -> dict[str, dict[str, Tensor]]:
         """Returns set -> scores, over all processes."""
         return {name: scores.compute() for name, scores in zip(self.sets, self.scores, strict=True)}
@@ -83,14 +89,42 @@ class EvaluationTask(ScoringTask):
         model: images -> logits.
         sets: names of the settings, in the order of their loaders.
         masks: folder for coloured predictions, ``<masks>/<setting>/<key>.png``; None writes none.
+
+    Attributes:
+        final: setting -> plain scores, once the evaluation is over.
     """
 
     def __init__(self, model: nn.Module, sets: Sequence[str], masks: Path | None = None) -> None:
         super().__init__(model, sets)
         self._masks = masks
+        self.final: dict[str, dict[str, Any]] = {}
 
     def test_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
         """Scores ``image`` [B, 3, h, w] against the list ``mask`` of [H, W]."""
         for prediction, key in zip(self.score(batch, dataloader_idx), batch.get("key", []), strict=True):
             if self._masks is not None:
                 write_colour_mask(self._masks / self.sets[dataloader_idx] / f"{key}.png", prediction)
+
+    def on_test_epoch_end(self) -> None:
+        """Computes the results while the processes can still talk to one another."""
+        self.final = {name: plain_scores(scores) for name, scores in self.results().items()}
+        self.faults.gather()
+
+
+def evaluate(task: EvaluationTask, data: EvaluationData, trainer: L.Trainer) -> dict[str, dict[str, Any]]:
+    """Runs an evaluation and returns setting -> plain scores.
+
+    Args:
+        task: the network; its ``faults`` tell afterwards what was left out.
+        data: the settings.
+        trainer: built with ``use_distributed_sampler=False``, so that every image counts once.
+
+    Raises:
+        DataError: a setting without a single labelled pixel that could be scored.
+    """
+    trainer.test(task, datamodule=data, verbose=False)
+    for name, scores in task.final.items():
+        if scores["accuracy"] is None:
+            reasons = "; ".join(task.faults.messages[:3]) or "all pixels are ignored"
+            raise DataError(f"setting {name}: not one labelled pixel could be scored ({reasons})")
+    return task.final

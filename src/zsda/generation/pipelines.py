@@ -5,14 +5,13 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from zsda.errors import ModelError
-from zsda.runs import digest
+from zsda.runs import digest, file_digest
 
 PIPELINE = "StableDiffusionInstructPix2PixPipeline"
 COMPONENTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -104,16 +103,8 @@ def digest_pipeline(folder: Path) -> str:
     files = [folder / "model_index.json"]
     for part in COMPONENTS:
         files += [path for path in sorted((folder / part).rglob("*")) if path.suffix in _LOADED_SUFFIXES]
-    listing = [f"{path.relative_to(folder).as_posix()} {_digest_file(path)}" for path in files]
+    listing = [f"{path.relative_to(folder).as_posix()} {file_digest(path)}" for path in files]
     return digest("\n".join(listing).encode())
-
-
-def _digest_file(path: Path) -> str:
-    result = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            result.update(block)
-    return result.hexdigest()
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from zsda.data.datamodules import check_loading
 from zsda.data.datasets import Cityscapes, read_image
 from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.errors import ConfigError
@@ -34,7 +35,7 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
     """
 
     def __init__(self, source: Cityscapes, recipe: Recipe, domain: Domain, seed: int, limit: int | None = None) -> None:
-        if limit is not None and limit < 1:
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"limit={limit}; expected null for all images or a number of at least 1")
         self.root = source.root
         self.paths = sorted(sample.image.relative_to(source.root).as_posix() for sample in source.samples)[:limit]
@@ -116,10 +117,7 @@ class PatchDataModule(LightningDataModule):
 
     def __init__(self, patches: SourcePatches, store: GeneratedStore, batch_size: int, num_workers: int = 0) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ConfigError(f"batch_size={batch_size}; expected at least 1")
-        if num_workers < 0:
-            raise ConfigError(f"num_workers={num_workers}; expected 0 or more")
+        check_loading(batch_size, num_workers)
         self.patches, self.store = patches, store
         self.batch_size, self.num_workers = batch_size, num_workers
         self.prepare_data_per_node = False  # one process of all brings the store in order

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from zsda.errors import StoreError
 from zsda.generation.recipes import Box
-from zsda.runs import describe_os_error, digest, to_json, write_atomic
+from zsda.runs import describe_os_error, differences, digest, to_json, write_atomic
 
 _log = logging.getLogger(__name__)
 
@@ -143,14 +143,14 @@ class GeneratedStore:
             raise StoreError(
                 f"{self.root}/generation.json: cannot be read ({error}); delete the folder to make the set anew"
             ) from error
-        there, asked = _flatten(made_with), _flatten(self.settings)
-        differing = [key for key in sorted({**there, **asked}) if there.get(key) != asked.get(key)]
-        if any(_TOLD_ONLY in key.split(".") for key in differing):
-            _log.warning("%s was begun with other versions: %s", self.root, _difference(there, asked, differing))
-        differing = [key for key in differing if _TOLD_ONLY not in key.split(".")]
-        if differing:
+        differing = differences(made_with, json.loads(to_json(self.settings)))
+        told = [line for key, line in differing.items() if _TOLD_ONLY in key.split(".")]
+        if told:
+            _log.warning("%s was begun with other versions: %s", self.root, "; ".join(told))
+        grave = [line for line in differing.values() if line not in told]
+        if grave:
             raise StoreError(
-                f"{self.root}: made with other settings: {_difference(there, asked, differing)}; "
+                f"{self.root}: made with other settings: {'; '.join(grave)}; "
                 "use another domain.name=, ask for the same settings, or delete the folder"
             )
 
@@ -215,19 +215,3 @@ def _line(record: dict[str, Any]) -> bytes:
 
 def _visible(root: Path) -> list[str]:
     return [path.name for path in root.iterdir() if not path.name.endswith(".part")] if root.is_dir() else []
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401 - anything that JSON knows
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    leaves: dict[str, Any] = {}
-    for name, child in value.items():
-        leaves |= _flatten(child, f"{prefix}.{name}" if prefix else name)
-    return leaves
-
-
-def _difference(there: dict[str, Any], asked: dict[str, Any], keys: Sequence[str]) -> str:
-    def show(values: dict[str, Any], key: str) -> str:
-        return json.dumps(values[key], ensure_ascii=False) if key in values else "nothing"
-
-    return ", ".join(f"{key} was {show(there, key)} and is now {show(asked, key)}" for key in keys)

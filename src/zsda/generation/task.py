@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
-from torch import Tensor, distributed
+from torch import Tensor
 
 from zsda.data.faults import FaultLog
 from zsda.generation.domains import Domain
@@ -58,13 +58,6 @@ class GenerationTask(LightningModule):
             for parts in zip(batch["canvas"], boxes, edited.unflatten(0, batch["patches"].shape[:2]), strict=True)
         ]
         return [Edited(*values) for values in zip(sources, batch["source_digest"], boxes, seeds, images, strict=True)]
-
-    def on_predict_end(self) -> None:
-        """Lets every process know the damaged images of all."""
-        if self.trainer.world_size > 1:
-            gathered: list[Any] = [None] * self.trainer.world_size
-            distributed.all_gather_object(gathered, self.faults.messages)
-            self.faults.messages = sorted({message for messages in gathered for message in messages})
 
     def _noise_seeds(self, source: str) -> list[int]:
         return [
@@ -124,6 +117,7 @@ def complete_set(trainer: Trainer, task: GenerationTask, data: PatchDataModule) 
     """
     trainer.predict(task, datamodule=data, return_predictions=False)
     trainer.strategy.barrier()  # what the slowest process wrote counts as well
+    task.faults.gather()  # not in a hook: one without a group of its own runs none
     if trainer.is_global_zero:
         data.store.conclude()
         finished = len(data.store.finished().intersection(data.patches.paths))

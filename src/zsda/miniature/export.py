@@ -5,7 +5,7 @@
 <root>/ACDC/rgb_anon/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_rgb_anon.png
 <root>/ACDC/gt/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_gt_{labelIds,labelTrainIds}.png
 <root>/GTA5/{images,labels}/<number>.png and GTA5/val_subset.txt
-<root>/miniature.json    the settings; written last
+<root>/miniature.json    the settings, and whether it is finished
 """
 
 import io
@@ -23,12 +23,13 @@ from zsda.data.labels import TABLE, to_label_ids
 from zsda.errors import StoreError
 from zsda.miniature.scenes import RENDERER_VERSION, SIZE, render_scene
 from zsda.miniature.weather import apply_look
-from zsda.runs import describe_os_error, digest, to_json, write_atomic
+from zsda.runs import describe_os_error, differences, digest, to_json, write_atomic
 
 MARKER = "miniature.json"
 CITIES = ("bergen", "delft", "lindau", "murten")
 SEQUENCES = {"night": "GOPR0351", "snow": "GOPR0122", "rain": "GOPR0402", "fog": "GOPR0475"}
 PER_CITY = 60
+_WAY_OUT = "delete that folder or point data_root to another one"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def gta5_frames(number: int) -> Iterator[Frame]:
 
 
 def export_miniature(
-    root: Path,
+    root: str | Path,
     train: int = 240,
     val: int = 60,
     test: int = 80,
@@ -106,7 +107,8 @@ def export_miniature(
         "train": train,
         "val": val,
     }
-    if _is_finished(root / MARKER, settings):
+    root = Path(root)
+    if _claim(root, settings):
         return
     frames = [*cityscapes_frames("train", train), *cityscapes_frames("val", val)]
     for condition in SEQUENCES:
@@ -115,30 +117,30 @@ def export_miniature(
     for frame in track([*frames, *game], description="miniature world", transient=True):
         _write_frame(root, frame, seed, size)
     write_atomic(root / "GTA5" / "val_subset.txt", "".join(f"{Path(f.image).name}\n" for f in game).encode())
-    write_atomic(root / MARKER, to_json(settings))
+    write_atomic(root / MARKER, to_json({**settings, "finished": True}))
 
 
-def _is_finished(marker: Path, settings: dict[str, object]) -> bool:
+def _claim(root: Path, settings: dict[str, object]) -> bool:
+    """Marks ``root`` as a miniature world in the making; returns whether it is finished already."""
+    marker = root / MARKER
     try:
-        found = json.loads(marker.read_bytes())
-    except FileNotFoundError:
-        return False
+        foreign = [name for name in ("cityscapes", "ACDC", "GTA5") if (root / name).exists()]
+        found = json.loads(marker.read_bytes()) if marker.exists() else None
     except OSError as error:
         raise StoreError(describe_os_error(error, marker)) from error
     except ValueError:
-        found = None
-    if found != settings:
-        shown = found if isinstance(found, dict) else {}
-        differing = [key for key in settings if shown.get(key) != settings[key]]
-        raise StoreError(
-            f"{marker.parent}: holds a miniature world with {_listed(shown, differing)}; expected {_listed(settings, differing)}; "
-            "delete that folder or point data_root to another one"
-        )
-    return True
-
-
-def _listed(settings: dict[str, object], keys: list[str]) -> str:
-    return ", ".join(f"{key}={settings.get(key, 'nothing readable')}" for key in keys)
+        found = {}
+    if found is None:
+        if foreign:
+            raise StoreError(
+                f"{root}: holds {foreign[0]} but no {MARKER}; a miniature world is not mixed with other data: {_WAY_OUT}"
+            )
+        write_atomic(marker, to_json({**settings, "finished": False}))
+        return False
+    differing = differences({key: value for key, value in found.items() if key != "finished"}, settings)
+    if differing:
+        raise StoreError(f"{root}: holds another miniature world ({'; '.join(differing.values())}); {_WAY_OUT}")
+    return bool(found["finished"])
 
 
 def _write_frame(root: Path, frame: Frame, seed: int, size: tuple[int, int]) -> None:

@@ -1,8 +1,5 @@
 """ResNets as feature extractors, with ImageNet weights where asked for."""
 
-from typing import Any
-from urllib.error import URLError
-
 import torchvision
 from torch import Tensor, nn
 
@@ -17,7 +14,6 @@ class ResNetFeatures(nn.Module):
     Args:
         name: one of `RESNETS`.
         pretrained: load torchvision's newest ImageNet weights (``IMAGENET1K_V2`` for ResNet-50).
-        dilate: replace the stride of the last three stages by dilation, as torchvision's ``replace_stride_with_dilation``.
 
     Raises:
         ConfigError: an unknown name.
@@ -33,14 +29,11 @@ class ResNetFeatures(nn.Module):
     layer3: nn.Sequential
     layer4: nn.Sequential
 
-    def __init__(
-        self, name: str, pretrained: bool = False, dilate: tuple[bool, bool, bool] = (False, False, False)
-    ) -> None:
+    def __init__(self, name: str, pretrained: bool = False) -> None:
         super().__init__()
         if name not in RESNETS:
             raise ConfigError(f"unknown backbone {name!r}; expected one of {', '.join(RESNETS)}")
-        options: dict[str, Any] = {"replace_stride_with_dilation": list(dilate)} if any(dilate) else {}
-        resnet = _resnet(name, pretrained, options)
+        resnet = _resnet(name, pretrained)
         for part in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             self.add_module(part, getattr(resnet, part))
         self.out_channels = tuple(_width(getattr(self, f"layer{stage}")) for stage in (1, 2, 3, 4))
@@ -60,10 +53,10 @@ def _width(stage: nn.Module) -> int:
     return int(getattr(last, "conv3", getattr(last, "conv2", None)).out_channels)  # type: ignore[union-attr]  # one of both exists
 
 
-def _resnet(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+def _resnet(name: str, pretrained: bool) -> nn.Module:
     try:
-        return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
-    except (URLError, OSError) as error:
+        return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None)
+    except (OSError, RuntimeError) as error:
         raise ModelError(imagenet_unreachable(name, error)) from error
 
 

@@ -21,14 +21,16 @@ def library_model(architecture: str, encoder: str, num_classes: int, pretrained:
         ModelError: the ImageNet weights cannot be fetched.
     """
     try:
-        return smp.create_model(architecture, encoder, "imagenet" if pretrained else None, classes=num_classes)
+        model = smp.create_model(architecture, encoder, None, classes=num_classes)
     except (KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"model.architecture={architecture} model.encoder={encoder}: {reason}; expected names of segmentation-models-pytorch"
         ) from error
+    if not pretrained:
+        return model
+    try:
+        return smp.create_model(architecture, encoder, "imagenet", classes=num_classes)
     except Exception as error:
-        # The hub client raises its own kinds of errors, which differ between its versions.
-        if not pretrained:
-            raise
+        # The hub's client raises errors of several libraries; with names that are known to be right, all mean the same.
         raise ModelError(imagenet_unreachable(encoder, error)) from error

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from zsda.errors import ModelError
 from zsda.runs import write_atomic
 
-_HEAD = ("fc.",)
-_BACKBONES = ("backbone.", "encoder.")
+_HEADS = ("fc.", "head.", "classifier.")
+_BACKBONES = ("backbone", "encoder")
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -60,12 +60,13 @@ def load_start_weights(model: nn.Module, path: Path) -> None:
         ModelError: the file fits neither the network nor its backbone.
     """
     state = read_weights(path)
-    prefix = next((p for p in _BACKBONES if any(key.startswith(p) for key in model.state_dict())), None)
-    if prefix is not None and any(key.startswith(("conv1.", "layer1.")) for key in state):
-        backbone = model.get_submodule(prefix.rstrip("."))
-        _load_exactly(backbone, {key: value for key, value in state.items() if not key.startswith(_HEAD)}, path)
-    else:
-        _load_exactly(model, state, path)
+    for name in _BACKBONES:
+        backbone = getattr(model, name, None)
+        if isinstance(backbone, nn.Module) and not state.keys() & model.state_dict().keys():
+            body = {key: value for key, value in state.items() if not key.startswith(_HEADS)}
+            _load_exactly(backbone, body, path)
+            return
+    _load_exactly(model, state, path)
 
 
 def _load_exactly(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:

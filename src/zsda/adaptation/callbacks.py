@@ -1,0 +1,74 @@
+"""What every training does beside training: checkpoints, seeds and a line of log for each epoch."""
+
+import io
+import logging
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from zsda.data.datamodules import hash32
+from zsda.errors import StoreError
+from zsda.runs import write_atomic
+
+_log = logging.getLogger(__name__)
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside their place and renames them, on any file system, and names one that cannot be read."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401
+        """Writes a checkpoint whole or not at all."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomic(Path(path), buffer.getvalue())
+
+    def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - Lightning's
+        """Reads a checkpoint.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        try:
+            return super().load_checkpoint(path, *arguments, **options)
+        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise StoreError(f"{path} cannot be read ({reason}); delete it to start this phase anew") from error
+
+
+class EpochSeed(Callback):
+    """Seeds dropout by epoch, so that a phase resumed at an epoch draws what an uninterrupted one draws.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Seeds torch for this epoch and process."""
+        torch.manual_seed(hash32(self._seed, trainer.current_epoch, trainer.global_rank))
+
+
+class EpochLines(Callback):
+    """One line of log for each epoch, for terminals that show no progress bar."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock."""
+        self._started, self._first_step = time.monotonic(), trainer.global_step
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Logs loss, scores, and the time that is left at this pace."""
+        shown = {
+            k: float(v) for k, v in trainer.callback_metrics.items() if k == "train/loss_epoch" or k.startswith("val/")
+        }
+        pace = (time.monotonic() - self._started) / max(1, trainer.global_step - self._first_step)
+        left = pace * max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
+        values = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        _log.info("epoch %d  step %d  %s  %.0f s left", trainer.current_epoch + 1, trainer.global_step, values, left)
