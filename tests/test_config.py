@@ -7,6 +7,7 @@ import yaml
 
 from tests.conftest import one_line
 from zsda.config import build, build_network, conf_dir
+from zsda.models import backbones
 
 CONF = conf_dir()
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
@@ -40,8 +41,22 @@ def test_every_option_composes_and_its_targets_exist(option):
 
 @pytest.mark.parametrize("name", ["deeplabv3plus", "smp"])
 def test_every_network_is_built(name):
-    config = compose("train", f"model={name}", "model.pretrained=false")
+    config = compose("train", f"model={name}", "world=miniature")
     assert sum(p.numel() for p in build_network(config.model).parameters()) > 1e6
+
+
+def test_a_file_of_weights_is_the_way_out_where_none_can_be_fetched(monkeypatch):
+    fetched = []
+    original = backbones.torchvision.models.get_model
+    monkeypatch.setattr(
+        backbones.torchvision.models,
+        "get_model",
+        lambda name, weights: fetched.append(weights) or original(name, weights=None),
+    )
+    build_network(compose("train", "model.backbone=resnet18").model)
+    build_network(compose("train", "model.backbone=resnet18", "model.weights=file.pth").model)
+    build_network(compose("train", "model.backbone=resnet18").model, pretrained=False)
+    assert fetched == ["DEFAULT", None, None]
 
 
 @pytest.mark.parametrize("option", [o.stem for o in OPTIONS if o.parent.name == "method"])
@@ -109,6 +124,8 @@ def test_the_command_line_wins_over_the_experiment_and_the_world():
         ("train", ["data.batchsize=3"], "no option 'data.batchsize'; did you mean data.batch_size"),
         ("train", ["trainer.max_epoch"], "trainer.max_epoch"),
         ("train", ["name=../elsewhere"], "name=../elsewhere is a path; expected a plain folder name"),
+        ("train", ["seed=abc"], "seed=abc; expected a whole number"),
+        ("train", ["optimizer.rate=1"], "no option 'optimizer.rate'; did you mean optimizer"),
         ("eval", [], "which setting? give setting=day"),
         ("eval", ["setting=night"], "no finished run under runs; train one"),
     ],

@@ -10,6 +10,11 @@ def test_any_architecture(architecture):
     assert library_model(architecture, "resnet18", 7).eval()(torch.zeros(1, 3, 64, 96)).shape == (1, 7, 64, 96)
 
 
+def test_a_size_that_does_not_fit_is_told_with_one_that_does():
+    with pytest.raises(ConfigError, match=r"height=120, width=160.*\(128, 160\)\. Choose data\.transform\.size"):
+        library_model("deeplabv3plus", "resnet18", 7)(torch.zeros(1, 3, 120, 160))
+
+
 @pytest.mark.parametrize(("architecture", "encoder"), [("deeplabv9", "resnet18"), ("unet", "resnet19")])
 def test_unknown_names_are_refused_with_the_known_ones(architecture, encoder):
     with pytest.raises(

@@ -1,7 +1,10 @@
 """Networks of segmentation-models-pytorch."""
 
+from collections.abc import Callable
+from functools import partial
+
 import segmentation_models_pytorch as smp
-from torch import nn
+from torch import Tensor, nn
 
 from zsda.errors import ConfigError, ModelError
 from zsda.models.backbones import imagenet_unreachable
@@ -19,6 +22,8 @@ def library_model(architecture: str, encoder: str, num_classes: int, pretrained:
     Raises:
         ConfigError: the library does not know this architecture or encoder.
         ModelError: the ImageNet weights cannot be fetched.
+
+    The network itself raises ConfigError for images of a size that it cannot halve often enough.
     """
     try:
         model = smp.create_model(architecture, encoder, None, classes=num_classes)
@@ -27,10 +32,21 @@ def library_model(architecture: str, encoder: str, num_classes: int, pretrained:
         raise ConfigError(
             f"model.architecture={architecture} model.encoder={encoder}: {reason}; expected names of segmentation-models-pytorch"
         ) from error
-    if not pretrained:
-        return model
+    if pretrained:
+        try:
+            model = smp.create_model(architecture, encoder, "imagenet", classes=num_classes)
+        except Exception as error:
+            # The hub's client raises errors of several libraries; with names that are known to be right, all mean the same.
+            raise ModelError(imagenet_unreachable(encoder, error)) from error
+    model.check_input_shape = partial(_check_size, model.check_input_shape)
+    return model
+
+
+def _check_size(library_check: Callable[[Tensor], None], images: Tensor) -> None:
     try:
-        return smp.create_model(architecture, encoder, "imagenet", classes=num_classes)
-    except Exception as error:
-        # The hub's client raises errors of several libraries; with names that are known to be right, all mean the same.
-        raise ModelError(imagenet_unreachable(encoder, error)) from error
+        library_check(images)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f"{reason} Choose data.transform.size and data.transform.crop, or size= of eval, so"
+        ) from error
