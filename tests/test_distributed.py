@@ -26,17 +26,17 @@ def test_training_goes_on_past_a_damaged_file_and_tells_it_once(zsda, copied_wor
     assert json.loads((run_folder / "target/phase.json").read_text())["steps"] == 2
 
 
-def test_evaluation_counts_every_image_once(trained, world_with_sets):
+def test_evaluation_counts_every_image_once(trained, world_with_sets, tmp_path):
     words = ["setting=[day,night]", f"data_root={world_with_sets}", "num_workers=0", f"run={RUN}"]
-    one = run("eval", *words, "trainer=cpu", "out=one", cwd=trained)
-    two = run("eval", *words, *TWO, "out=two", cwd=trained)
+    one = run("eval", *words, "trainer=cpu", f"out={tmp_path / 'one'}", cwd=trained)
+    two = run("eval", *words, *TWO, f"out={tmp_path / 'two'}", cwd=trained)
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
-    stored = [json.loads((trained / out / "day+night_sdgpa/scores.json").read_text()) for out in ("one", "two")]
+    stored = [json.loads((tmp_path / out / "day+night_sdgpa/scores.json").read_text()) for out in ("one", "two")]
     assert stored[0]["settings"] == stored[1]["settings"]
 
 
-def test_more_processes_than_images_are_refused(trained, world_with_sets):
-    words = ["setting=night", f"data_root={world_with_sets}", *TWO, "trainer.devices=4", "out=four"]
+def test_more_processes_than_images_are_refused(trained, world_with_sets, tmp_path):
+    words = ["setting=night", f"data_root={world_with_sets}", *TWO, "trainer.devices=4", f"out={tmp_path}"]
     result = run("eval", *words, cwd=trained)
     assert result.returncode == 2
     assert "3 images for 4 processes; use trainer.devices=1" in one_line(result)

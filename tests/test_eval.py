@@ -86,28 +86,40 @@ def test_a_file_of_weights_scores_as_its_run(zsda, trained, evaluated, world_wit
     assert one["weights_digest"] == other["weights_digest"]
 
 
-def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_world):
+def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_world, tmp_path):
     victim = sorted((copied_world / "ACDC/rgb_anon/night/val").glob("*/*.png"))[1]
     victim.write_bytes(victim.read_bytes()[:200])
     result = zsda(
-        "eval", "setting=night", f"data_root={copied_world}", "trainer=cpu", "out=damaged", "num_workers=1", cwd=trained
+        "eval",
+        "setting=night",
+        f"data_root={copied_world}",
+        "trainer=cpu",
+        f"out={tmp_path}",
+        "num_workers=1",
+        cwd=trained,
     )
     assert result.returncode == 1
     assert f"1 damaged file was left out: {victim}" in one_line(result)
-    stored = json.loads((trained / "damaged/night_sdgpa/scores.json").read_text())
+    stored = json.loads((tmp_path / "night_sdgpa/scores.json").read_text())
     assert victim.name in stored["left_out"][0]
     assert stored["settings"]["night"]["miou"] > 0
 
 
-def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world):
+def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world, tmp_path):
     label = next((copied_world / "ACDC/gt/night/val").glob("*/*_labelIds.png"))
     Image.fromarray(np.full((64, 128), 99, np.uint8)).save(label)
     result = zsda(
-        "eval", "setting=night", f"data_root={copied_world}", "trainer=cpu", "out=foreign", "num_workers=1", cwd=trained
+        "eval",
+        "setting=night",
+        f"data_root={copied_world}",
+        "trainer=cpu",
+        f"out={tmp_path / 'scores'}",
+        "num_workers=1",
+        cwd=trained,
     )
     assert result.returncode == 2
     assert f"{label.name}: ids outside the table of labelIds: [99]; expected 0-33 and 255" in one_line(result)
-    assert not (trained / "foreign").exists()
+    assert not (tmp_path / "scores").exists()
 
 
 @pytest.mark.parametrize(

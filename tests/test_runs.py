@@ -43,11 +43,19 @@ def test_a_run_continues_with_equal_settings_and_remembers_each_start(tmp_path):
 def test_a_run_with_other_settings_is_refused(tmp_path):
     run = RunFolder(tmp_path / "run")
     claim(run, seed=1, data={"size": [1, 2]})
+    write_atomic(run.phase("one").checkpoint, b"")
     with pytest.raises(
         StoreError, match=r"other settings \(data.size was \[1, 2\] and is now \[3, 4\]; seed was 1 and is now 2\)"
     ):
         claim(run, seed=2, data={"size": [3, 4]})
     assert run.record()["settings"]["seed"] == 1
+
+
+def test_a_run_that_trained_nothing_yet_may_be_corrected(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    claim(run, seed=1)
+    claim(run, seed=2)
+    assert run.record()["settings"]["seed"] == 2
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

@@ -106,7 +106,8 @@ def process_rank() -> int:
 def _report(error: ZsdaError, name: str, show_traceback: bool) -> None:
     if show_traceback:
         raise error
-    sys.stderr.write(f"zsda.{name}: {error}\n")
+    rank = process_rank()
+    sys.stderr.write(f"rank {rank}: zsda.{name}: {error}\n" if rank else f"zsda.{name}: {error}\n")
     sys.exit(error.exit_code)
 
 

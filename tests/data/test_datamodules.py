@@ -80,7 +80,8 @@ def test_a_scene_that_one_view_lacks_is_left_out(copied_world):
     next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png")).unlink()
     data = views_data(copied_world)
     data.select(["source", "target"])
-    assert len(data.training_set()) == 7
+    assert len(data.training_set) == 7
+    assert "1 more of source are not in every view" in data.training_set.describe()
 
 
 def test_a_damaged_image_leaves_the_rest_of_its_batch(copied_world):
@@ -93,7 +94,10 @@ def test_a_damaged_image_leaves_the_rest_of_its_batch(copied_world):
     assert len(faults) == 1
     assert isinstance(faults[0], Fault)
     assert victim.name in faults[0].message
-    assert sum(len(batch["mask"]) for batch in found) == 7
+    assert [len(batch["mask"]) for batch in found] == [2, 2, 2, 2], (
+        "a good sample takes its place, batches do not shrink"
+    )
+    assert len({key for batch in found for key in batch["key"]}) == 7
 
 
 def test_a_missing_set_says_how_to_make_it(world):

@@ -111,8 +111,10 @@ def test_an_interrupted_export_continues_to_the_same_bytes(world, tmp_path, monk
     monkeypatch.setattr(export, "render_scene", stop_after_five)
     with pytest.raises(KeyboardInterrupt):
         export_miniature(tmp_path, **SMALL)
-    assert not (tmp_path / "miniature.json").exists()
-    written = contents(tmp_path)
+    assert not json.loads((tmp_path / "miniature.json").read_text())["finished"]
+    written = {
+        path: content for path, content in contents(tmp_path).items() if not str(path).endswith("miniature.json")
+    }
     label = next(path for path in tmp_path.rglob("*_labelIds.png"))
     label.unlink()
     monkeypatch.undo()
@@ -149,6 +151,13 @@ def test_a_renderer_of_another_version_is_refused(tmp_path):
     marker.write_text(json.dumps({**settings, "renderer": settings["renderer"] + 1}))
     with pytest.raises(StoreError, match=f"renderer was {settings['renderer'] + 1} and is now {settings['renderer']}"):
         export_miniature(tmp_path, train=1, val=0, test=0, size=(64, 128))
+
+
+def test_other_data_are_never_mixed_with_it(tmp_path):
+    (tmp_path / "cityscapes").mkdir()
+    with pytest.raises(StoreError, match=r"holds cityscapes but no miniature.json; a miniature world is not mixed"):
+        export_miniature(tmp_path, train=1, val=0, test=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["cityscapes"]
 
 
 def test_a_damaged_marker_is_refused(tmp_path):

@@ -19,5 +19,5 @@ class ProgressiveAdaptation(SegmentationTask):
         labels = batch["mask"].long()
         losses = {view: cross_entropy(self(images), labels) for view, images in batch["images"].items()}
         for view, loss in losses.items():
-            self.log(f"train/loss_{view}", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+            self.log(f"train/loss_{view}", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
         return sum(losses.values(), start=labels.new_zeros((), dtype=next(iter(losses.values())).dtype))

@@ -57,7 +57,8 @@ class SegmentationTask(ScoringTask):
                 (0 * parameter.sum() for parameter in self.parameters()), start=torch.zeros((), device=self.device)
             )
         loss = self.training_loss(batch)
-        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["mask"]))
+        count = len(batch["mask"])
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=count, sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
@@ -67,7 +68,7 @@ class SegmentationTask(ScoringTask):
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/<set>/miou`` for every watched set."""
         self.watched = {f"val/{name}/miou": float(result["miou"]) for name, result in self.results().items()}
-        self.log_dict(self.watched, prog_bar=True)
+        self.log_dict(self.watched, prog_bar=True, sync_dist=True)
         for scores in self.scores:
             scores.reset()
 
