@@ -123,7 +123,7 @@ def test_the_command_line_wins_over_the_experiment_and_the_world():
         ),
         ("train", ["data.batchsize=3"], "no option 'data.batchsize'; did you mean data.batch_size"),
         ("train", ["trainer.max_epoch"], "trainer.max_epoch"),
-        ("train", ["name=../elsewhere"], "name=../elsewhere is a path; expected a plain folder name"),
+        ("train", ["name=../elsewhere"], "name=../elsewhere cannot name a folder"),
         ("train", ["seed=abc"], "seed=abc; expected a whole number"),
         ("train", ["optimizer.rate=1"], "no option 'optimizer.rate'; did you mean optimizer"),
         ("eval", [], "which setting? give setting=day"),

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zsda.errors import StoreError
+from zsda.errors import ConfigError, StoreError
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+def check_folder_name(key: str, name: str) -> None:
+    """Refuses what cannot name a folder of its own.
+
+    Raises:
+        ConfigError: it is empty, or a path.
+    """
+    if not _PLAIN_NAME.fullmatch(str(name)):
+        raise ConfigError(f"{key}={name} cannot name a folder; expected letters, digits, _ - . and + only, and no path")
+
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_ERRORS = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS)

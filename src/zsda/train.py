@@ -16,7 +16,6 @@ from zsda.config import (
     seed_of,
     trainer_factory,
 )
-from zsda.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +37,9 @@ def main(config: DictConfig) -> float | None:
 
     from zsda.adaptation.phases import Ingredients, check_phases, run_phases
     from zsda.models.weights import load_start_weights
-    from zsda.runs import RunFolder, provenance, without
+    from zsda.runs import RunFolder, check_folder_name, provenance, without
 
-    if Path(config.name).name != config.name:
-        raise ConfigError(f"name={config.name} is a path; expected a plain folder name, runs_root= says where it lies")
+    check_folder_name("name", config.name)
     prepare_world(config)
     L.seed_everything(seed_of(config), workers=True, verbose=False)
     phases = [build(node, name=name) for name, node in config.method.phases.items()]

@@ -1,12 +1,10 @@
 """What the edited images are to look like."""
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from zsda.errors import ConfigError
-
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+from zsda.runs import check_folder_name
 
 
 @dataclass(frozen=True)
@@ -14,7 +12,7 @@ class Domain:
     """A condition of which no image exists, only a sentence.
 
     Args:
-        name: letters, digits, ``-`` and ``_``; generated sets are called ``<name>_<recipe>``.
+        name: letters, digits, ``_ - . +``; generated sets are called ``<name>_<recipe>``.
         prompt: the instruction to the editor.
         text_guidance: how strongly the edit follows the prompt, more than 1.
         image_guidance: how strongly the edit keeps to the image, at least 1.
@@ -29,8 +27,7 @@ class Domain:
     image_guidance: float = 1.5
 
     def __post_init__(self) -> None:
-        if not _PLAIN_NAME.fullmatch(str(self.name)):
-            raise ConfigError(f"domain.name={self.name!r} cannot name a folder; expected letters, digits, - and _ only")
+        check_folder_name("domain.name", self.name)
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise ConfigError(f'domain.prompt is empty; give domain.prompt="..." for the domain {self.name}')
         # Below these bounds the pipeline ignores both scales without a word.
