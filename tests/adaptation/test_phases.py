@@ -1,3 +1,4 @@
+import csv
 import functools
 
 import lightning as L
@@ -9,7 +10,7 @@ from torch import nn
 from tests.data.test_datamodules import views_data
 from zsda.adaptation.phases import Ingredients, Phase, run_phases
 from zsda.adaptation.progressive import ProgressiveAdaptation
-from zsda.adaptation.schedules import Poly
+from zsda.adaptation.schedules import OneCycle, Poly
 from zsda.adaptation.task import SegmentationTask
 from zsda.errors import ConfigError, DataError, IncompleteError
 from zsda.models.weights import read_weights
@@ -52,6 +53,11 @@ def weights(run, phase):
 
 def equal(one, other):
     return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def epochs_in(metrics):
+    """The epochs that a CSV log tells the loss of."""
+    return {int(row["epoch"]) for row in csv.DictReader(metrics.open()) if row["train/loss_epoch"]}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +105,9 @@ def test_an_interrupted_phase_continues_to_the_same_weights(finished, world_with
     assert run.phase("intermediate").report()["resumed"]
     assert equal(weights(run, "intermediate"), weights(finished, "intermediate"))
     assert equal(weights(run, "target"), weights(finished, "target"))
-    assert len(list((run.phase("intermediate").path / "csv").glob("version_*/metrics.csv"))) == 2
+    first, second = (run.phase("intermediate").path / f"csv/version_{number}/metrics.csv" for number in (0, 1))
+    assert epochs_in(first) == {0, 1}
+    assert epochs_in(second) == {2, 3}, "finished epochs were trained again"
 
 
 def test_the_seed_matters(finished, world_with_sets, tmp_path):
@@ -112,6 +120,16 @@ def test_steps_instead_of_epochs(world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
     run_phases([Phase("short", SegmentationTask, ["source"], steps=3)], ingredients(world_with_sets), run)
     assert run.phase("short").report()["steps"] == 3
+
+
+def test_accumulated_gradients_count_as_the_steps_that_they_are(world_with_sets, tmp_path):
+    made = ingredients(world_with_sets)
+    accumulating = {"trainer": functools.partial(made.trainer, accumulate_grad_batches=3), "schedule": OneCycle()}
+    run = RunFolder(tmp_path / "run")
+    run_phases(
+        [Phase("short", SegmentationTask, ["source"], epochs=2)], Ingredients(**{**vars(made), **accumulating}), run
+    )
+    assert run.phase("short").report()["steps"] == 4
 
 
 def test_missing_views_are_said_before_the_first_phase(copied_world, tmp_path):

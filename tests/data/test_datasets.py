@@ -44,6 +44,14 @@ def test_gta5_palette_labels_are_read_as_ids(world):
     assert 0 in dataset[0]["mask"]
 
 
+def test_the_licence_plates_of_gta5_are_ignored(copied_world):
+    dataset = GTA5(copied_world / "GTA5", copied_world / "GTA5/val_subset.txt")
+    ids = np.array(Image.open(dataset.samples[0].label))
+    ids[:5] = 34
+    Image.fromarray(ids).save(dataset.samples[0].label)
+    assert (dataset[0]["mask"][:5] == 255).all()
+
+
 def test_gta5_names_a_listed_frame_that_is_missing(world):
     with pytest.raises(DataError, match=r"1000 images that .*gta5_val.txt lists are not under"):
         GTA5(world / "GTA5", "val")
