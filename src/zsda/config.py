@@ -34,6 +34,7 @@ _EXPECTED_WARNINGS = (
     r".*does not have many workers which may be a bottleneck",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
     r".*smaller than the logging interval",
+    r".*will create \d+ worker processes in total",
     r".*pin_memory.* argument is set as true but no accelerator is found",
 )
 
