@@ -115,6 +115,11 @@ def test_a_batch_larger_than_the_set_is_refused(world_with_sets):
         views_data(world_with_sets, batch_size=9).train_dataloader()
 
 
+def test_a_batch_of_one_is_refused_before_batch_normalisation_fails(world_with_sets):
+    with pytest.raises(ConfigError, match=r"data\.batch_size=1; expected at least 2"):
+        views_data(world_with_sets, batch_size=1)
+
+
 def test_epoch_sampler_tells_the_epoch_and_shuffles_by_it():
     sampler = EpochSampler(range(10), 1, 0, shuffle=True, seed=1)
     sampler.set_epoch(4)

@@ -115,7 +115,7 @@ def run_phases(phases: Sequence[Phase], ingredients: Ingredients, run: RunFolder
             scenes = ingredients.data.training_set.describe()
             _log.info("%s: %s, %d %ss", title, scenes, phase.length, phase.unit)
             _train(phase, ingredients, folder)
-        left_out.messages += folder.report()["left_out"]
+        left_out.add(folder.report()["left_out"])
     left_out.conclude(f"trained, the weights are {folder.weights}")
     return folder
 

@@ -221,6 +221,10 @@ class ViewsData(L.LightningDataModule):
         self.watched = EvaluationData(watched, "sdgpa", transform.size, batch_size, num_workers)
         self._batch_size, self._num_workers, self._seed = batch_size, num_workers, seed
         check_loading(batch_size, num_workers)
+        if batch_size < 2:
+            raise ConfigError(
+                "data.batch_size=1; expected at least 2, batch normalisation learns nothing from one image"
+            )
         self.select([SOURCE])
 
     def select(self, views: Sequence[str]) -> None:

@@ -69,8 +69,12 @@ class FaultLog:
                 raise DataError(fault.message)
             if fault.message not in self.messages:
                 _log.warning("left out: %s", fault.message)
-                self.messages.append(fault.message)
+            self.add([fault.message])
         return bool(batch)
+
+    def add(self, messages: Sequence[str]) -> None:
+        """Counts faults, each once however often it is met."""
+        self.messages += [message for message in dict.fromkeys(messages) if message not in self.messages]
 
     def gather(self) -> None:
         """Lets every process know the faults of all; to be called by all of them."""
