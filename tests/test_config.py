@@ -152,7 +152,7 @@ def test_zsda_lists_its_commands(zsda):
 
     text = subprocess.run([sys.executable, "-m", "zsda"], capture_output=True, text=True, check=True).stdout
     commands = {path.stem for path in Path(conf_dir()).glob("*.yaml")}
-    assert set(re.findall(r"python -m zsda\.(\w+)", text)) == commands
+    assert set(re.findall(r"python -m zsda\.([\w.]+)", text)) == commands
 
 
 def test_a_traceback_is_shown_on_request(zsda):

@@ -86,6 +86,33 @@ def test_a_file_of_weights_scores_as_its_run(zsda, trained, evaluated, world_wit
     assert one["weights_digest"] == other["weights_digest"]
 
 
+def test_several_runs_are_scored_each_once(zsda, trained, evaluated, world_with_sets, tmp_path):
+    """Of three runs that match, one was scored before, one was not, and one is unfinished."""
+    folder = tmp_path / "several"
+    scored, fresh, unfinished, _ = runs = [folder / f"runs/night_sdgpa_seed{seed}" for seed in ("0", "1", "2", "10")]
+    for run in runs:
+        shutil.copytree(trained / "runs" / RUN, run, ignore=None if run == scored else shutil.ignore_patterns("eval"))
+    shutil.copy(fresh / "intermediate/weights.safetensors", fresh / "target/weights.safetensors")
+    (unfinished / "target/phase.json").unlink()
+    files = [run / "eval/day+night_sdgpa/scores.json" for run in runs]
+    before = files[0].stat().st_mtime_ns
+    words = ["setting=[day,night]", f"data_root={world_with_sets}", "trainer=cpu", "num_workers=0"]
+    result = zsda("eval", "run=*_seed?", *words, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert f"scored before, read from {files[0].parent.relative_to(folder)}" in result.stdout
+    assert f"written: {files[1].parent.relative_to(folder)}" in result.stdout
+    assert "skipped: phase 'target' of runs/night_sdgpa_seed2 is not finished" in result.stdout
+    assert [path.exists() for path in files] == [True, True, False, False]
+    assert files[0].stat().st_mtime_ns == before
+    rows = {line.split()[1]: line.split()[3::2] for line in result.stdout.splitlines() if line.startswith("│ night")}
+    stored = [json.loads(path.read_text())["settings"] for path in files[:2]]
+    assert stored[0] != stored[1]
+    assert rows == {
+        run.name: [f"{100 * settings[name]['miou_present']:.1f}" for name in ("day", "night")]
+        for run, settings in zip(runs, stored, strict=False)
+    }
+
+
 def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_world, tmp_path):
     victim = sorted((copied_world / "ACDC/rgb_anon/night/val").glob("*/*.png"))[1]
     victim.write_bytes(victim.read_bytes()[:200])
@@ -126,6 +153,9 @@ def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world, tmp
     ("more", "message"),
     [
         (["run=nothing"], "holds no run of zsda.train"),
+        (["run=[night_*,snow_*]"], f"no run under runs matches snow_*; there is {RUN}"),
+        (["run=*", "phase=third"], "none of the runs that match * could be evaluated"),
+        (["run=*", "model=smp"], "model= goes with ckpt=FILE only"),
         (["phase=third"], "has no phase 'third'; expected one of intermediate, target"),
         (["ckpt=nothing.safetensors"], "no weights at nothing.safetensors"),
         (["protocol=mine"], "unknown protocol 'mine'; expected one of sdgpa, full"),

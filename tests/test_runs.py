@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zsda.errors import StoreError
-from zsda.runs import RunFolder, differences, latest_finished_run, provenance, without, write_atomic
+from zsda.runs import RunFolder, differences, latest_finished_run, matching_runs, provenance, without, write_atomic
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -74,6 +74,24 @@ def test_the_latest_finished_run_is_the_one_whose_last_phase_ended_last(tmp_path
             run.phase(phase).finish({})
         time.sleep(0.01)
     assert latest_finished_run(tmp_path).path.name == "new"
+
+
+def test_runs_are_found_by_names_and_patterns_each_once(tmp_path):
+    for name in ("fog_b", "fog_a", "day"):
+        claim(RunFolder(tmp_path / name))
+    (tmp_path / "fog_report").mkdir()
+
+    def names(*patterns):
+        return [run.path.name for run in matching_runs(tmp_path, patterns)]
+
+    assert names("fog_*") == ["fog_a", "fog_b"]
+    assert names("day", "*") == ["day", "fog_a", "fog_b"]
+    with pytest.raises(StoreError, match=r"no run under .* matches snow\*, rain; there are day, fog_a, fog_b"):
+        names("day", "snow*", "rain")
+    with pytest.raises(StoreError, match=r"no run under .* matches an empty list"):
+        names()
+    with pytest.raises(StoreError, match=r"nowhere matches \*; train one"):
+        matching_runs(tmp_path / "nowhere", ["*"])
 
 
 def test_differences_name_nested_keys():

@@ -8,13 +8,16 @@ COMMANDS = {
     "generate": "edits source images into the condition that a sentence describes",
     "train": "adapts a network along the phases of a method",
     "eval": "scores a network on day, night, snow, rain, fog or game",
+    "report": "compares evaluated runs over their seeds",
+    "demo": "shows all of it on a rendered toy city",
+    "miniature.editor": "trains the small editor of that city anew",
 }
 
 
 def main() -> None:
     """Writes one line for each command."""
     lines = [f"zsda {__version__}: make segmentation work where no image of the condition exists", ""]
-    lines += [f"  python -m zsda.{name:<9} {does}" for name, does in COMMANDS.items()]
+    lines += [f"  python -m zsda.{name:<17} {does}" for name, does in COMMANDS.items()]
     lines += ["", "Each explains itself with --help. Without data or a GPU, add world=miniature."]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -218,7 +218,7 @@ def trainer_factory(node: DictConfig) -> Callable[..., Any]:
             "-m with trainer.strategy over several devices would start the whole sweep once per device; use trainer.devices=1, "
             "torchrun, or hydra/launcher=submitit_slurm"
         )
-    make = build(node)
+    make = build(node, precision=_precision(node)) if node.precision == "fast" else build(node)
 
     def guarded(**arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
         try:
@@ -230,6 +230,16 @@ def trainer_factory(node: DictConfig) -> Callable[..., Any]:
     # Once for nothing, so that a missing device is said before anything is begun.
     guarded(logger=False, enable_checkpointing=False)
     return guarded
+
+
+def _precision(node: DictConfig) -> str:
+    """Returns what ``precision=fast`` means on the device that the trainer will take."""
+    import torch
+
+    from zsda.hardware import is_fast_in_bf16
+
+    on_gpu = node.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if is_fast_in_bf16(torch.device("cuda" if on_gpu else "cpu")) else "32-true"
 
 
 def choices() -> dict[str, str]:

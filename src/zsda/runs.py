@@ -1,6 +1,7 @@
 """Writing to disk so that a reader never meets half a file, and run folders built on that."""
 
 import errno
+import fnmatch
 import hashlib
 import json
 import os
@@ -205,6 +206,26 @@ def latest_finished_run(root: Path) -> RunFolder:
             f"no finished run under {root}; train one with python -m zsda.train, or give run=NAME or ckpt=FILE"
         )
     return max(finished, key=lambda entry: entry[0])[1]
+
+
+def matching_runs(root: Path, patterns: Sequence[str]) -> list[RunFolder]:
+    """Returns the runs under ``root``, finished or not, whose names match.
+
+    Args:
+        root: the folder of the runs.
+        patterns: names, or shell patterns such as ``*_seed0``; runs come in this order, those of one pattern by name.
+
+    Raises:
+        StoreError: a pattern that no run matches.
+    """
+    names = sorted(record.parent.name for record in root.glob("*/run.json"))
+    matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
+    missed = [pattern for pattern, found in matches.items() if not found]
+    if missed or not matches:
+        there = f"there {'is' if len(names) == 1 else 'are'} {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+        asked = f"no run under {root} matches {', '.join(missed) or 'an empty list'}"
+        raise StoreError(f"{asked}; {there if names else 'train one with python -m zsda.train'}")
+    return [RunFolder(root / name) for name in dict.fromkeys(name for found in matches.values() for name in found)]
 
 
 def differences(found: Any, asked: Any, prefix: str = "") -> dict[str, str]:  # noqa: ANN401 - JSON values

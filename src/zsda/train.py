@@ -38,6 +38,7 @@ def main(config: DictConfig) -> float | None:
     from zsda.adaptation.phases import Ingredients, check_phases, run_phases
     from zsda.models.weights import load_start_weights
     from zsda.runs import RunFolder, check_folder_name, provenance, without
+    from zsda.shipped import located
 
     check_folder_name("name", config.name)
     prepare_world(config)
@@ -46,7 +47,7 @@ def main(config: DictConfig) -> float | None:
     data = build(config.data)
     model = build_network(config.model)
     if config.model.get("weights") is not None:
-        load_start_weights(model, Path(config.model.weights))
+        load_start_weights(model, located(config.model.weights))
     ingredients = Ingredients(
         model=model,
         data=data,

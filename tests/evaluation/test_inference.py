@@ -1,9 +1,11 @@
 import lightning as L
+import numpy as np
 import torch
+from PIL import Image
 
 from zsda.data.datamodules import EvaluationData
 from zsda.data.datasets import ACDC
-from zsda.evaluation.inference import EvaluationTask, predict_labels
+from zsda.evaluation.inference import EvaluationTask, predict_images, predict_labels
 
 
 class Constant(torch.nn.Module):
@@ -36,3 +38,26 @@ def test_a_network_that_always_says_road(world, tmp_path):
     )
     assert scores["accuracy"].item() == scores["iou"][0].item() == share
     assert len(list((tmp_path / "fog").glob("*/*.png"))) == 3
+
+
+class BrightIsRoad(torch.nn.Module):
+    """Channel 0 where the image is bright, else channel 1; in training mode the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sign = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, images):
+        brightness = self.sign * images.mean(dim=1) * (-1 if self.training else 1)
+        return torch.stack([brightness, -brightness], dim=1)
+
+
+def test_photographs_are_predicted_at_their_own_size():
+    half = np.zeros((8, 16, 3), np.uint8)
+    half[:, 8:] = 255
+    images = [Image.fromarray(half), Image.fromarray(np.full((4, 6, 3), 255, np.uint8))]
+    first, second = predict_images(BrightIsRoad().train(), images, (4, 8))
+    assert first.dtype == np.uint8
+    assert (first == np.where(half[..., 0] == 255, 0, 1)).mean() > 0.9  # but for the border, which is interpolated
+    assert first.shape == (8, 16)
+    assert second.tolist() == [[0] * 6] * 4

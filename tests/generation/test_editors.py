@@ -121,7 +121,7 @@ def test_patches_are_multiples_of_eight(editor):
 
 
 def test_wrong_options(pipeline_folder):
-    with pytest.raises(ConfigError, match=r"editor.precision=fp64; expected auto, fp16, bf16, fp32"):
+    with pytest.raises(ConfigError, match=r"editor.precision=fp64; expected auto, fast, fp16, bf16, fp32"):
         InstructPix2PixEditor(precision="fp64")
     with pytest.raises(ConfigError, match=r"editor.steps=0"):
         InstructPix2PixEditor(steps=0)

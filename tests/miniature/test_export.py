@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from zsda.data.labels import CLASSES, LABEL_ID, to_label_ids, to_train_ids
-from zsda.errors import StoreError
+from zsda.errors import ConfigError, StoreError
 from zsda.miniature import export
 from zsda.miniature.export import export_miniature
 
@@ -102,11 +102,11 @@ def test_a_second_run_writes_nothing(world, monkeypatch):
 def test_an_interrupted_export_continues_to_the_same_bytes(world, tmp_path, monkeypatch):
     rendered, render = [], export.render_scene
 
-    def stop_after_five(seed, size):
+    def stop_after_five(seed, size, place):
         rendered.append(seed)
         if len(rendered) == 6:
             raise KeyboardInterrupt
-        return render(seed, size)
+        return render(seed, size, place)
 
     monkeypatch.setattr(export, "render_scene", stop_after_five)
     with pytest.raises(KeyboardInterrupt):
@@ -119,7 +119,7 @@ def test_an_interrupted_export_continues_to_the_same_bytes(world, tmp_path, monk
     label.unlink()
     monkeypatch.undo()
     counted = []
-    monkeypatch.setattr(export, "render_scene", lambda seed, size: (counted.append(seed), render(seed, size))[1])
+    monkeypatch.setattr(export, "render_scene", lambda seed, *how: (counted.append(seed), render(seed, *how))[1])
     export_miniature(tmp_path, **SMALL)
     assert len(counted) == 19 - 5 + 1  # what was left, and the frame whose label was lost
     assert contents(tmp_path) == contents(world)
@@ -179,3 +179,33 @@ def test_a_read_only_root_is_one_clear_error(tmp_path):
     with pytest.raises(StoreError, match="cannot write"):
         export_miniature(tmp_path / "world", train=1, val=0, test=0, size=(64, 128))
     tmp_path.chmod(0o700)
+
+
+def test_the_oracle_shows_the_day_scenes_as_they_look_otherwise(world):
+    sets = sorted(path.name for path in world.glob("*_oracle"))
+    assert sets == ["fog_oracle", "game_oracle", "night_oracle", "rain_oracle", "snow_oracle"]
+    names = {str(path.relative_to(world / "cityscapes")) for path in world.glob("cityscapes/leftImg8bit/*/*/*.png")}
+    for folder in sets:
+        assert {str(path.relative_to(world / folder)) for path in (world / folder).rglob("*.png")} == names
+    shown = {
+        where: [np.asarray(Image.open(world / where / name), float) for name in sorted(names)]
+        for where in ("cityscapes", "night_oracle", "fog_oracle", "game_oracle")
+    }
+    assert np.mean(shown["night_oracle"]) < 0.8 * np.mean(shown["cityscapes"])
+    for day, fog, game in zip(shown["cityscapes"], shown["fog_oracle"], shown["game_oracle"], strict=True):
+        assert fog.std() < day.std()
+        assert np.corrcoef(day.ravel(), game.ravel())[0, 1] > 0.5
+
+
+def test_another_place_has_other_scenes_and_needs_no_oracle(world, tmp_path):
+    export_miniature(tmp_path, **{**SMALL, "test": 0, "target_train": 0}, place="abroad", oracle=False)
+    assert count(tmp_path, "cityscapes/leftImg8bit/train/*/*.png") == 3
+    assert not list(tmp_path.glob("*_oracle")) and count(tmp_path, "ACDC/**/*.png") == 0
+    mine, other = contents(tmp_path), contents(world)
+    assert not [name for name in mine if name.endswith("_labelTrainIds.png") and mine[name] == other[name]]
+
+
+def test_an_unknown_place_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"place=moon; expected one of city, abroad"):
+        export_miniature(tmp_path, **SMALL, place="moon")
+    assert not list(tmp_path.iterdir())

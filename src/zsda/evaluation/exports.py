@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +54,24 @@ def write_scores(folder: Path, results: Mapping[str, Mapping[str, Any]], provena
     write_atomic(folder / "scores.csv", text.getvalue().encode())
     for setting, scores in results.items():
         write_atomic(folder / f"confusion_{setting}.png", confusion_picture(setting, np.array(scores["confusion"])))
+
+
+def read_scores(folder: Path, conditions: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """Returns the results that `write_scores` wrote, if they are complete and were obtained under these conditions.
+
+    Args:
+        folder: where they would be.
+        conditions: plain values that must stand in ``scores.json``.
+
+    Returns:
+        Setting -> plain scores; None where they are missing, unreadable, of other conditions, or lack damaged images.
+    """
+    try:
+        found = json.loads((folder / "scores.json").read_bytes())
+        same = all(found[key] == value for key, value in json.loads(to_json(conditions)).items())
+        return dict(found["settings"]) if same and not found["left_out"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # whatever is wrong with it, evaluating again mends it
 
 
 def confusion_picture(title: str, confusion: np.ndarray[Any, np.dtype[np.int64]]) -> bytes:

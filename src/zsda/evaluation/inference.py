@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from zsda.data.datamodules import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import NUM_CLASSES
+from zsda.data.transforms import EvaluationTransform
 from zsda.errors import DataError
 from zsda.evaluation.exports import plain_scores, write_colour_mask
 from zsda.evaluation.metrics import SegmentationScores
@@ -128,3 +132,26 @@ def evaluate(task: EvaluationTask, data: EvaluationData, trainer: L.Trainer) -> 
             reasons = "; ".join(task.faults.messages[:3]) or "all pixels are ignored"
             raise DataError(f"setting {name}: not one labelled pixel could be scored ({reasons})")
     return task.final
+
+
+def predict_images(model: nn.Module, images: Sequence[Image.Image], size: Sequence[int]) -> list[NDArray[np.uint8]]:
+    """Predicts label maps of photographs, one by one, where the network is.
+
+    Args:
+        model: normalised images [1, 3, h, w] -> logits [1, C, h, w].
+        images: RGB.
+        size: height, width that the network sees.
+
+    Returns:
+        For each image its most likely channels at its own size, uint8 [H, W].
+    """
+    transform = EvaluationTransform(size)
+    device = next(model.parameters()).device
+    predictions = []
+    model.eval()
+    with torch.inference_mode():
+        for image in images:
+            own_size = torch.empty(image.height, image.width)
+            (prediction,) = predict_labels(model, transform(image)[None].to(device), [own_size])
+            predictions.append(prediction.cpu().numpy().astype(np.uint8))
+    return predictions

@@ -4,7 +4,6 @@ import importlib
 import importlib.metadata
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol, Self
 
 import torch
@@ -12,6 +11,8 @@ from torch import Tensor
 
 from zsda.errors import ConfigError, ModelError
 from zsda.generation.pipelines import check_pipeline, digest_pipeline, find_pipeline, load_pipeline, scheduler_names
+from zsda.hardware import is_fast_in_bf16
+from zsda.shipped import located
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class InstructPix2PixEditor:
     Args:
         model: id on the hub, or a folder in the format of diffusers.
         revision: commit, tag or branch on the hub; None takes the newest.
-        precision: ``fp16``, ``bf16``, ``fp32``, or ``auto``: fp16 on a GPU, fp32 elsewhere.
+        precision: ``fp16``, ``bf16``, ``fp32``; ``auto``: fp16 on a GPU, fp32 elsewhere; ``fast``: bf16 on a device that
+            calculates in it natively, fp32 elsewhere.
         scheduler: name of a scheduler of diffusers; None takes the one of the model, for the published one
             ``EulerAncestralDiscreteScheduler``.
         steps: number of denoising steps.
@@ -73,8 +75,8 @@ class InstructPix2PixEditor:
         scheduler: str | None = None,
         steps: int = 50,
     ) -> None:
-        if precision not in ("auto", *PRECISIONS):
-            raise ConfigError(f"editor.precision={precision}; expected auto, {', '.join(PRECISIONS)}")
+        if precision not in ("auto", "fast", *PRECISIONS):
+            raise ConfigError(f"editor.precision={precision}; expected auto, fast, {', '.join(PRECISIONS)}")
         if not isinstance(steps, int) or steps < 1:
             raise ConfigError(f"editor.steps={steps}; expected a whole number of at least 1")
         self.model, self.revision, self.precision = str(model), revision, precision
@@ -174,7 +176,7 @@ class InstructPix2PixEditor:
             scheduler = getattr(importlib.import_module("diffusers"), self.scheduler)
             pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
         self._check_steps(pipeline.scheduler.config["num_train_timesteps"])
-        if Path(self.model).is_dir():
+        if folder == located(self.model):
             self._source = {"model": folder.resolve().name, "digest": digest_pipeline(folder)}
         else:
             self._source = {"model": self.model, "revision": folder.name}  # the hub's cache names folders after commits
@@ -198,6 +200,8 @@ class InstructPix2PixEditor:
 def _resolve(precision: str, device: torch.device) -> str:
     if precision == "auto":
         return "fp16" if device.type == "cuda" else "fp32"
+    if precision == "fast":
+        return "bf16" if is_fast_in_bf16(device) else "fp32"
     if precision == "fp16" and device.type == "cpu":
         raise ConfigError("editor.precision=fp16 is for GPUs; on a CPU expected fp32 or bf16, or auto, which chooses")
     return precision

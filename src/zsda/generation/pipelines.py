@@ -12,6 +12,7 @@ import torch
 
 from zsda.errors import ModelError
 from zsda.runs import digest, file_digest
+from zsda.shipped import located
 
 PIPELINE = "StableDiffusionInstructPix2PixPipeline"
 COMPONENTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -39,11 +40,15 @@ def scheduler_names() -> tuple[str, ...]:
 def find_pipeline(model: str, revision: str | None) -> Path:
     """Returns the folder of a pipeline, after fetching it from the hub where ``model`` is an id of the hub.
 
+    Args:
+        model: a folder, also one that ships with zsda (`zsda.shipped`), or an id of the hub.
+        revision: commit, tag or branch on the hub.
+
     Raises:
         ModelError: there is no such folder, or the hub neither answers nor has answered before.
     """
-    if Path(model).is_dir():
-        return Path(model)
+    if located(model).is_dir():
+        return located(model)
     if not _HUB_ID.fullmatch(model):
         raise ModelError(f"editor.model={model}: no such folder; {_WAY_OUT}, or an id of the hub (owner/name)")
     try:

@@ -3,26 +3,10 @@
 from random import Random
 
 from zsda.data.labels import TRAIN_ID
-from zsda.miniature.geometry import BRICK, GLASS, OUTER, PLASTER, ROW, Colour, Mesh, Paint, Windows, shade
+from zsda.miniature.geometry import BRICK, GLASS, OUTER, PLASTER, ROW, Mesh, Paint, Windows, shade
+from zsda.miniature.places import pick
 
 BUILDING = TRAIN_ID["building"]
-PLASTERS: tuple[Colour, ...] = (
-    (214, 200, 172),
-    (196, 178, 150),
-    (222, 212, 196),
-    (186, 148, 116),
-    (172, 176, 178),
-    (208, 186, 128),
-    (176, 128, 110),
-    (150, 158, 152),
-    (226, 222, 214),
-    (160, 146, 138),
-    (194, 158, 140),
-)
-BRICKS: tuple[Colour, ...] = ((150, 82, 64), (132, 76, 62), (168, 112, 84), (118, 84, 76))
-ROOFS: tuple[Colour, ...] = ((142, 70, 52), (118, 62, 50), (84, 82, 86), (96, 76, 66), (64, 68, 76))
-DOORS: tuple[Colour, ...] = ((92, 56, 36), (40, 62, 54), (48, 56, 84), (110, 36, 34), (70, 70, 72))
-CLOTHS: tuple[Colour, ...] = ((180, 44, 40), (44, 104, 74), (46, 76, 140), (214, 170, 60), (224, 216, 200))
 
 
 def house(
@@ -31,7 +15,7 @@ def house(
     """Adds a house whose facade stands at ``x`` between two distances; ``side`` is -1 left, 1 right of the street."""
     length, storey = span[1] - span[0], rng.uniform(2.9, 3.5)
     bricks = rng.random() < 0.3
-    colour = rng.choice(BRICKS if bricks else PLASTERS)
+    colour = pick(rng, mesh.palette.bricks if bricks else mesh.palette.plasters)
     paint = Paint(BUILDING, shade(colour, rng.uniform(0.9, 1.06)), BRICK if bricks else PLASTER)
     shops = floors > 2 and rng.random() < 0.45
     high, deep = floors * storey, x + side * rng.uniform(7.0, 9.0)
@@ -54,7 +38,7 @@ def house(
 def block(mesh: Mesh, across: tuple[float, float], z: float, rng: Random) -> None:
     """Adds houses along a crossing street: one long facade that looks at the camera."""
     mesh.place(0.0, z, layer=OUTER, casts=False)
-    colour, storey, floors = rng.choice(PLASTERS), 3.2, rng.choice((2, 3, 4))
+    colour, storey, floors = pick(rng, mesh.palette.plasters), 3.2, rng.choice((2, 3, 4))
     grid = Windows(
         (across[1] - across[0]) / round((across[1] - across[0]) / 2.8), storey, 0.45, 0.55, rng.random(), 0.0
     )
@@ -65,7 +49,7 @@ def block(mesh: Mesh, across: tuple[float, float], z: float, rng: Random) -> Non
         (across[1], floors * storey + 2.6, 4.0),
         (across[1], floors * storey, -0.3),
     ]
-    mesh.face(roof, Paint(BUILDING, rng.choice(ROOFS), BRICK), two_sided=True)
+    mesh.face(roof, Paint(BUILDING, pick(rng, mesh.palette.roofs), BRICK), two_sided=True)
 
 
 def _body(mesh: Mesh, across: tuple[float, float], high: float, length: float, paint: Paint, grid: Windows) -> None:
@@ -80,22 +64,30 @@ def _body(mesh: Mesh, across: tuple[float, float], high: float, length: float, p
 def _roof(
     mesh: Mesh, x: float, deep: float, high: float, length: float, side: int, rng: Random, *, steep: bool
 ) -> None:
-    tiles = Paint(BUILDING, rng.choice(ROOFS), BRICK)
+    tiles = Paint(BUILDING, pick(rng, mesh.palette.roofs), BRICK)
     if not steep:
         low, up = sorted((x - side * 0.15, deep))
-        mesh.box((low, up), (high - 0.1, high + 0.6), (0.0, length), Paint(BUILDING, (176, 172, 164), PLASTER))
+        mesh.box(
+            (low, up),
+            (high - 0.1, high + 0.6),
+            (0.0, length),
+            Paint(BUILDING, pick(rng, mesh.palette.parapets), PLASTER),
+        )
         return
     eaves, ridge, top = x - side * 0.45, (x + deep) / 2, high + rng.uniform(2.2, 3.4)
     slope = [(eaves, high - 0.1, 0.0), (eaves, high - 0.1, length), (ridge, top, length), (ridge, top, 0.0)]
     gable = [(x, high, 0.0), (ridge, top, 0.0), (deep, high, 0.0)]
     mesh.face(slope if side > 0 else slope[::-1], tiles)
-    mesh.face(gable, Paint(BUILDING, (170, 158, 140), PLASTER), two_sided=True)
-    facing = "left" if side > 0 else "right"
-    mesh.panel(facing, (0.0, length), (high - 0.3, high - 0.06), eaves - side * 0.01, Paint(BUILDING, (206, 200, 190)))
+    mesh.face(gable, Paint(BUILDING, pick(rng, mesh.palette.gables), PLASTER), two_sided=True)
+    facing, trim = "left" if side > 0 else "right", Paint(BUILDING, pick(rng, mesh.palette.trims))
+    mesh.panel(facing, (0.0, length), (high - 0.3, high - 0.06), eaves - side * 0.01, trim)
     at = rng.uniform(0.2, 0.8) * length
     chimney = ridge - side * 1.0
     mesh.box(
-        (chimney - 0.35, chimney + 0.35), (top - 1.2, top + 0.9), (at, at + 0.8), Paint(BUILDING, (140, 84, 66), BRICK)
+        (chimney - 0.35, chimney + 0.35),
+        (top - 1.2, top + 0.9),
+        (at, at + 0.8),
+        Paint(BUILDING, pick(rng, mesh.palette.chimneys), BRICK),
     )
     _dormers(mesh, eaves, ridge, high, top, length, side, rng)
 
@@ -107,7 +99,7 @@ def _dormers(
         return
     at_x = eaves + (ridge - eaves) * 0.25
     low = high + (top - high) * 0.25
-    facing = "left" if side > 0 else "right"
+    facing, trim = "left" if side > 0 else "right", Paint(BUILDING, pick(rng, mesh.palette.trims), PLASTER)
     for i in range(max(int(length / 4), 1)):
         z = 1.4 + i * 4.0
         deep = at_x + side * 1.8
@@ -115,7 +107,7 @@ def _dormers(
             (min(at_x, deep), max(at_x, deep)),
             (low, low + 1.4),
             (z, z + 1.4),
-            Paint(BUILDING, (206, 200, 190), PLASTER),
+            trim,
         )
         mesh.panel(
             facing,
@@ -127,8 +119,8 @@ def _dormers(
 
 
 def _door(mesh: Mesh, facing: str, out: float, at: float, rng: Random) -> None:
-    colour = rng.choice(DOORS)
-    mesh.panel(facing, (at - 0.75, at + 0.75), (0.0, 2.5), out, Paint(BUILDING, (210, 204, 194)))
+    colour, frame = pick(rng, mesh.palette.doors), pick(rng, mesh.palette.door_frames)
+    mesh.panel(facing, (at - 0.75, at + 0.75), (0.0, 2.5), out, Paint(BUILDING, frame))
     mesh.panel(facing, (at - 0.55, at + 0.55), (0.1, 2.3), out * 1.001, Paint(BUILDING, colour))
     mesh.panel(
         facing, (at - 0.35, at + 0.35), (1.5, 2.1), out * 1.002, Paint(BUILDING, (96, 110, 122), GLASS, (200, 160, 90))
@@ -138,19 +130,19 @@ def _door(mesh: Mesh, facing: str, out: float, at: float, rng: Random) -> None:
 def _awnings(mesh: Mesh, x: float, side: int, length: float, rng: Random) -> None:
     if rng.random() < 0.35:
         return
-    colour = rng.choice(CLOTHS)
+    cloths = pick(rng, mesh.palette.cloths), pick(rng, mesh.palette.stripes)
     out = x - side * 1.3
     stripes = max(int(length / 0.8), 2)
     for i in range(stripes):
         z0, z1 = 0.4 + i * (length - 0.8) / stripes, 0.4 + (i + 1) * (length - 0.8) / stripes
-        paint = Paint(BUILDING, colour if i % 2 == 0 else (232, 228, 218))
+        paint = Paint(BUILDING, cloths[i % 2])
         slope = [(out, 2.45, z0), (out, 2.45, z1), (x, 2.95, z1), (x, 2.95, z0)]
         mesh.face(slope if side > 0 else slope[::-1], paint, two_sided=True)
         mesh.panel("left" if side > 0 else "right", (z0, z1), (2.2, 2.45), out, paint)
 
 
 def _balconies(mesh: Mesh, x: float, side: int, grid: Windows, columns: int, floors: int, rng: Random) -> None:
-    every, paint = rng.choice((1, 2)), Paint(BUILDING, rng.choice(((196, 192, 186), (70, 74, 80), (150, 120, 100))))
+    every, paint = rng.choice((1, 2)), Paint(BUILDING, pick(rng, mesh.palette.balconies))
     out = x - side * 0.9
     for column in range(every - 1, columns, every):
         middle = (column + 0.5) * grid.pitch

@@ -5,6 +5,8 @@
 <root>/ACDC/rgb_anon/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_rgb_anon.png
 <root>/ACDC/gt/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_gt_{labelIds,labelTrainIds}.png
 <root>/GTA5/{images,labels}/<number>.png and GTA5/val_subset.txt
+<root>/{night,snow,rain,fog,game}_oracle/leftImg8bit/{train,val}/<city>/<frame>_leftImg8bit.png
+                         the day frames as they really look then: what a perfect editor would make of them
 <root>/miniature.json    the settings, and whether it is finished
 """
 
@@ -20,7 +22,9 @@ from PIL import Image
 from rich.progress import track
 
 from zsda.data.labels import TABLE, to_label_ids
-from zsda.errors import StoreError
+from zsda.errors import ConfigError, StoreError
+from zsda.miniature import abroad, weather
+from zsda.miniature.places import ABROAD, CITY
 from zsda.miniature.scenes import RENDERER_VERSION, SIZE, render_scene
 from zsda.miniature.weather import apply_look
 from zsda.runs import describe_os_error, differences, digest, to_json, write_atomic
@@ -29,33 +33,37 @@ MARKER = "miniature.json"
 CITIES = ("bergen", "delft", "lindau", "murten")
 SEQUENCES = {"night": "GOPR0351", "snow": "GOPR0122", "rain": "GOPR0402", "fog": "GOPR0475"}
 PER_CITY = 60
+PLACES = {"city": (CITY, weather.LOOKS), "abroad": (ABROAD, abroad.LOOKS)}
+"""Where the streets lie, and the looks of that place: the benchmark's, and those that editor and start weights learn from."""
+
+ORACLE = "oracle"
 _WAY_OUT = "delete that folder or point data_root to another one"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One image to write.
+    """One scene to write.
 
     Attributes:
         name: what its scene is drawn from, together with the seed of the export; no two frames share one.
-        look: how it is shown.
-        image: where the image goes, relative to the root.
+        images: how it is shown -> where that image goes, relative to the root.
         labels: where the labels go, relative to the root, by encoding: ``labelIds``, ``labelTrainIds`` or ``palette``.
     """
 
     name: str
-    look: str
-    image: str
+    images: dict[str, str]
     labels: dict[str, str]
 
 
-def cityscapes_frames(split: str, number: int) -> Iterator[Frame]:
-    """Lists the day frames of a split."""
+def cityscapes_frames(split: str, number: int, oracle: bool) -> Iterator[Frame]:
+    """Lists the day frames of a split, with the other looks of the same scenes where the oracle is wanted."""
     for i in range(number):
         city = CITIES[i // PER_CITY % len(CITIES)]
         frame = f"{split}/{city}/{city}_{i:06d}_000019"
         labels = {e: f"cityscapes/gtFine/{frame}_gtFine_{e}.png" for e in ("labelIds", "labelTrainIds")}
-        yield Frame(f"cityscapes/{frame}", "day", f"cityscapes/leftImg8bit/{frame}_leftImg8bit.png", labels)
+        image = f"leftImg8bit/{frame}_leftImg8bit.png"
+        others = {look: f"{look}_{ORACLE}/{image}" for look in (*SEQUENCES, "game")} if oracle else {}
+        yield Frame(f"cityscapes/{frame}", {"day": f"cityscapes/{image}", **others}, labels)
 
 
 def acdc_frames(condition: str, split: str, number: int) -> Iterator[Frame]:
@@ -64,14 +72,14 @@ def acdc_frames(condition: str, split: str, number: int) -> Iterator[Frame]:
     for i in range(number):
         frame = f"{condition}/{split}/{sequence}/{sequence}_frame_{i + 1:06d}"
         labels = {e: f"ACDC/gt/{frame}_gt_{e}.png" for e in ("labelIds", "labelTrainIds")}
-        yield Frame(f"ACDC/{frame}", condition, f"ACDC/rgb_anon/{frame}_rgb_anon.png", labels)
+        yield Frame(f"ACDC/{frame}", {condition: f"ACDC/rgb_anon/{frame}_rgb_anon.png"}, labels)
 
 
 def gta5_frames(number: int) -> Iterator[Frame]:
     """Lists the frames of the game."""
     for i in range(number):
         name = f"{i + 1:05d}.png"
-        yield Frame(f"GTA5/{name}", "game", f"GTA5/images/{name}", {"palette": f"GTA5/labels/{name}"})
+        yield Frame(f"GTA5/{name}", {"game": f"GTA5/images/{name}"}, {"palette": f"GTA5/labels/{name}"})
 
 
 def export_miniature(
@@ -82,6 +90,8 @@ def export_miniature(
     seed: int = 0,
     target_train: int = 0,
     size: tuple[int, int] = SIZE,
+    place: str = "city",
+    oracle: bool = True,
 ) -> None:
     """Writes the miniature world, or what is still missing of it.
 
@@ -93,12 +103,18 @@ def export_miniature(
         seed: another one gives another world.
         target_train: training frames of each condition, for methods that use target images.
         size: height and width of the images.
+        place: a name in `PLACES`.
+        oracle: write the day frames in the other looks as well.
 
     Raises:
         StoreError: ``root`` holds a world of other settings, or cannot be written to.
-        ConfigError: ``size`` cannot be rendered.
+        ConfigError: ``size`` cannot be rendered, or no such place.
     """
+    if place not in PLACES:
+        raise ConfigError(f"world.prepare.place={place}; expected one of {', '.join(PLACES)}")
     settings = {
+        "oracle": oracle,
+        "place": place,
         "renderer": RENDERER_VERSION,
         "seed": seed,
         "size": list(size),
@@ -110,13 +126,13 @@ def export_miniature(
     root = Path(root)
     if _claim(root, settings):
         return
-    frames = [*cityscapes_frames("train", train), *cityscapes_frames("val", val)]
+    frames = [*cityscapes_frames("train", train, oracle), *cityscapes_frames("val", val, oracle)]
     for condition in SEQUENCES:
         frames += [*acdc_frames(condition, "train", target_train), *acdc_frames(condition, "val", test)]
     game = list(gta5_frames(test))
     for frame in track([*frames, *game], description="miniature world", transient=True):
-        _write_frame(root, frame, seed, size)
-    write_atomic(root / "GTA5" / "val_subset.txt", "".join(f"{Path(f.image).name}\n" for f in game).encode())
+        _write_frame(root, frame, seed, size, place)
+    write_atomic(root / "GTA5" / "val_subset.txt", "".join(f"{Path(f.images['game']).name}\n" for f in game).encode())
     write_atomic(root / MARKER, to_json({**settings, "finished": True}))
 
 
@@ -143,21 +159,23 @@ def _claim(root: Path, settings: dict[str, object]) -> bool:
     return bool(found["finished"])
 
 
-def _write_frame(root: Path, frame: Frame, seed: int, size: tuple[int, int]) -> None:
-    paths = [root / frame.image, *(root / label for label in frame.labels.values())]
+def _write_frame(root: Path, frame: Frame, seed: int, size: tuple[int, int], place: str) -> None:
+    paths = [root / path for path in (*frame.images.values(), *frame.labels.values())]
     try:
         missing = [path for path in paths if not path.exists()]
     except OSError as error:
         raise StoreError(describe_os_error(error, paths[0])) from error
     if not missing:
         return
-    own_seed = int(digest(f"{seed}/{frame.name}".encode())[:15], 16)
-    scene = render_scene(own_seed, size)
-    contents = [_png(Image.fromarray(apply_look(scene, frame.look, own_seed)))]
-    contents += [_label_png(scene.train_ids, encoding) for encoding in frame.labels]
-    for path, content in zip(paths, contents, strict=True):
-        if path in missing:
-            write_atomic(path, content)
+    where, looks = PLACES[place]
+    own_seed = where.first_seed + int(digest(f"{seed}/{frame.name}".encode())[:15], 16)
+    scene = render_scene(own_seed, size, where)
+    for look, image in frame.images.items():
+        if root / image in missing:
+            write_atomic(root / image, _png(Image.fromarray(apply_look(scene, look, own_seed, looks))))
+    for encoding, label in frame.labels.items():
+        if root / label in missing:
+            write_atomic(root / label, _label_png(scene.train_ids, encoding))
 
 
 def _label_png(train_ids: NDArray[np.uint8], encoding: str) -> bytes:

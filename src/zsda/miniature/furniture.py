@@ -17,13 +17,11 @@ from zsda.miniature.geometry import (
     Paint,
     shade,
 )
+from zsda.miniature.places import pick
 
 POLE, SIGNAL, SIGN = TRAIN_ID["pole"], TRAIN_ID["traffic light"], TRAIN_ID["traffic sign"]
 GREEN, WALL, FENCE = TRAIN_ID["vegetation"], TRAIN_ID["wall"], TRAIN_ID["fence"]
 
-STEEL: tuple[Colour, ...] = ((132, 136, 140), (98, 102, 106), (74, 84, 78), (152, 152, 148))
-LEAVES: tuple[Colour, ...] = ((74, 112, 44), (92, 128, 52), (60, 98, 50), (110, 130, 50), (136, 124, 46), (64, 108, 66))
-BARK: Colour = (92, 72, 54)
 WARM_LIGHT: Colour = (1.0, 0.78, 0.46)
 COLD_LIGHT: Colour = (0.82, 0.9, 1.0)
 
@@ -38,7 +36,7 @@ def _upright(mesh: Mesh, half: float, low: float, high: float, paint: Paint) -> 
 def lamp_post(mesh: Mesh, x: float, z: float, inward: float, rng: Random) -> None:
     """Adds a street lamp whose arm reaches ``inward`` (-1 or 1) over the street."""
     mesh.place(x, z)
-    paint = Paint(POLE, rng.choice(STEEL))
+    paint = Paint(POLE, pick(rng, mesh.palette.steels))
     high, reach = rng.uniform(5.2, 6.8), rng.uniform(1.0, 1.8)
     _upright(mesh, 0.12, 0.0, high, paint)
     _upright(mesh, 0.17, 0.0, 0.9, paint)
@@ -57,7 +55,7 @@ def lamp_post(mesh: Mesh, x: float, z: float, inward: float, rng: Random) -> Non
 def bollard(mesh: Mesh, x: float, z: float, rng: Random) -> None:
     """Adds a short post at the kerb."""
     mesh.place(x, z)
-    paint = Paint(POLE, rng.choice(STEEL))
+    paint = Paint(POLE, pick(rng, mesh.palette.steels))
     _upright(mesh, 0.12, 0.0, 1.05, paint)
     mesh.bar((-0.12, 0.85), (0.12, 0.85), 0.14, Paint(POLE, (226, 226, 220)))
 
@@ -65,20 +63,20 @@ def bollard(mesh: Mesh, x: float, z: float, rng: Random) -> None:
 def traffic_light(mesh: Mesh, x: float, z: float, inward: float, rng: Random) -> None:
     """Adds a signal on a post and often a second one on an arm over the street."""
     mesh.place(x, z)
-    paint = Paint(POLE, rng.choice(STEEL))
-    on = rng.choice((0, 0, 1, 2, 2))
+    paint = Paint(POLE, pick(rng, mesh.palette.steels))
+    on, housing = rng.choice((0, 0, 1, 2, 2)), pick(rng, mesh.palette.housings)
     _upright(mesh, 0.11, 0.0, 3.4, paint)
-    _signal_head(mesh, 0.0, 2.3, on)
+    _signal_head(mesh, 0.0, 2.3, on, housing)
     if rng.random() < 0.55:
         _upright(mesh, 0.13, 3.0, 5.3, paint)
         mesh.bar((0.0, 5.2), (inward * 4.2, 5.4), 0.17, paint)
-        _signal_head(mesh, inward * 3.9, 4.4, on)
+        _signal_head(mesh, inward * 3.9, 4.4, on, housing)
 
 
-def _signal_head(mesh: Mesh, x: float, low: float, on: int) -> None:
+def _signal_head(mesh: Mesh, x: float, low: float, on: int, housing: Colour) -> None:
     """Adds a housing with red, amber and green, of which number ``on`` is lit."""
-    housing = [(x - 0.24, low), (x + 0.24, low), (x + 0.24, low + 1.12), (x - 0.24, low + 1.12)]
-    mesh.outline(housing, Paint(SIGNAL, (34, 38, 36)))
+    box = [(x - 0.24, low), (x + 0.24, low), (x + 0.24, low + 1.12), (x - 0.24, low + 1.12)]
+    mesh.outline(box, Paint(SIGNAL, housing))
     lit = ((255, 52, 40), (255, 190, 50), (60, 240, 130))
     for i, colour in enumerate(lit):
         shown = colour if i == on else shade(colour, 0.28)
@@ -91,38 +89,40 @@ def _signal_head(mesh: Mesh, x: float, low: float, on: int) -> None:
 def traffic_sign(mesh: Mesh, x: float, z: float, rng: Random) -> None:
     """Adds one or two plates on a post: ban, warning, priority, direction or information."""
     mesh.place(x, z)
-    _upright(mesh, 0.09, 0.0, 3.1, Paint(POLE, rng.choice(STEEL)))
+    _upright(mesh, 0.09, 0.0, 3.1, Paint(POLE, pick(rng, mesh.palette.steels)))
     y = rng.uniform(2.2, 2.7)
     kind = rng.choice((_ban, _ban, _warning, _priority, _direction, _information))
     kind(mesh, y, rng)
     if rng.random() < 0.3:
         mesh.outline(
-            [(-0.32, y - 0.85), (0.32, y - 0.85), (0.32, y - 0.56), (-0.32, y - 0.56)], Paint(SIGN, (236, 236, 230))
+            [(-0.32, y - 0.85), (0.32, y - 0.85), (0.32, y - 0.56), (-0.32, y - 0.56)],
+            Paint(SIGN, pick(rng, mesh.palette.plates)),
         )
 
 
 def _ban(mesh: Mesh, y: float, rng: Random) -> None:
-    mesh.disc(0, y, 0, (0.5, 0.5), Paint(SIGN, (206, 28, 36)))
+    white = Paint(SIGN, pick(rng, mesh.palette.sign_whites))
+    mesh.disc(0, y, 0, (0.5, 0.5), Paint(SIGN, pick(rng, mesh.palette.sign_reds)))
     if rng.random() < 0.4:
-        mesh.bar((-0.32, y), (0.32, y), 0.2, Paint(SIGN, (244, 244, 240)))
+        mesh.bar((-0.32, y), (0.32, y), 0.2, white)
     else:
-        mesh.disc(0, y, 0, (0.36, 0.36), Paint(SIGN, (244, 244, 240)))
+        mesh.disc(0, y, 0, (0.36, 0.36), white)
         mesh.bar((-0.14, y), (0.14, y), 0.26, Paint(SIGN, (40, 40, 44)))
 
 
 def _warning(mesh: Mesh, y: float, rng: Random) -> None:
-    for size, colour in ((0.58, (206, 28, 36)), (0.36, (244, 244, 240))):
+    for size, colour in ((0.58, pick(rng, mesh.palette.sign_reds)), (0.36, pick(rng, mesh.palette.sign_whites))):
         mesh.outline([(-size, y - size * 0.6), (size, y - size * 0.6), (0.0, y + size)], Paint(SIGN, colour))
     mesh.bar((0.0, y - 0.12), (0.0, y + 0.14), 0.1, Paint(SIGN, (30, 30, 34)))
 
 
 def _priority(mesh: Mesh, y: float, rng: Random) -> None:
-    for size, colour in ((0.56, (244, 244, 240)), (0.4, (240, 190, 30))):
+    for size, colour in ((0.56, pick(rng, mesh.palette.sign_whites)), (0.4, pick(rng, mesh.palette.sign_yellows))):
         mesh.outline([(0.0, y - size), (size, y), (0.0, y + size), (-size, y)], Paint(SIGN, colour))
 
 
 def _direction(mesh: Mesh, y: float, rng: Random) -> None:
-    colour = rng.choice(((236, 186, 40), (30, 80, 160), (30, 110, 70)))
+    colour = pick(rng, mesh.palette.directions)
     ink = (30, 30, 34) if colour[0] > 200 else (240, 240, 240)
     mesh.outline([(-0.8, y - 0.3), (0.7, y - 0.3), (0.98, y), (0.7, y + 0.3), (-0.8, y + 0.3)], Paint(SIGN, colour))
     mesh.bar((-0.6, y + 0.1), (0.5, y + 0.1), 0.12, Paint(SIGN, ink))
@@ -130,20 +130,21 @@ def _direction(mesh: Mesh, y: float, rng: Random) -> None:
 
 
 def _information(mesh: Mesh, y: float, rng: Random) -> None:
-    mesh.outline([(-0.44, y - 0.46), (0.44, y - 0.46), (0.44, y + 0.46), (-0.44, y + 0.46)], Paint(SIGN, (28, 84, 170)))
-    mesh.bar((0.0, y - 0.3), (0.0, y + 0.28), 0.14, Paint(SIGN, (244, 244, 240)))
-    mesh.bar((-0.18, y + 0.18), (0.2, y + 0.18), 0.14, Paint(SIGN, (244, 244, 240)))
+    blue, white = (Paint(SIGN, pick(rng, colours)) for colours in (mesh.palette.sign_blues, mesh.palette.sign_whites))
+    mesh.outline([(-0.44, y - 0.46), (0.44, y - 0.46), (0.44, y + 0.46), (-0.44, y + 0.46)], blue)
+    mesh.bar((0.0, y - 0.3), (0.0, y + 0.28), 0.14, white)
+    mesh.bar((-0.18, y + 0.18), (0.2, y + 0.18), 0.14, white)
 
 
 def tree(mesh: Mesh, x: float, z: float, rng: Random, layer: int = STREET) -> None:
     """Adds a broad-leaved tree or, now and then, a conifer."""
     mesh.place(x, z, layer=layer)
-    leaf = rng.choice(LEAVES)
+    leaf = pick(rng, mesh.palette.leaves)
     if rng.random() < 0.18:
         _conifer(mesh, shade(leaf, 0.75), rng)
         return
     trunk, radius = rng.uniform(2.0, 3.0), rng.uniform(1.5, 2.6)
-    wood = Paint(GREEN, BARK)
+    wood = Paint(GREEN, pick(rng, mesh.palette.barks))
     mesh.outline([(-0.2, 0.0), (0.2, 0.0), (0.12, trunk + 1.0), (-0.12, trunk + 1.0)], wood)
     mesh.bar((0.0, trunk), (radius * 0.5, trunk + 1.2), 0.14, wood)
     mesh.bar((0.0, trunk), (-radius * 0.5, trunk + 1.1), 0.14, wood)
@@ -166,7 +167,7 @@ def _crown(mesh: Mesh, middle: float, radius: float, leaf: Colour, rng: Random, 
 
 def _conifer(mesh: Mesh, leaf: Colour, rng: Random) -> None:
     high, half = rng.uniform(5.0, 7.5), rng.uniform(1.3, 1.8)
-    mesh.bar((0.0, 0.0), (0.0, 1.2), 0.3, Paint(GREEN, BARK))
+    mesh.bar((0.0, 0.0), (0.0, 1.2), 0.3, Paint(GREEN, pick(rng, mesh.palette.barks)))
     for i in range(4):
         low = 0.8 + i * (high - 1.0) / 4.6
         wide = half * (1.0 - i * 0.2)
@@ -178,7 +179,7 @@ def _conifer(mesh: Mesh, leaf: Colour, rng: Random) -> None:
 def bush(mesh: Mesh, x: float, z: float, rng: Random, layer: int = STREET) -> None:
     """Adds a shrub."""
     mesh.place(x, z, layer=layer)
-    leaf, size = rng.choice(LEAVES), rng.uniform(0.5, 0.9)
+    leaf, size = pick(rng, mesh.palette.leaves), rng.uniform(0.5, 0.9)
     for dx, y, factor in ((-0.6, 0.5, 0.8), (0.6, 0.5, 0.85), (0.0, 0.45, 0.75), (-0.25, 0.95, 1.0), (0.35, 0.9, 1.05)):
         paint = Paint(GREEN, shade(leaf, factor), LEAF)
         mesh.disc(dx * size * 1.3, y * size, 0.0, (size * 0.8, size * 0.6), paint, (dx, y, -0.6))
@@ -187,7 +188,7 @@ def bush(mesh: Mesh, x: float, z: float, rng: Random, layer: int = STREET) -> No
 def hedge(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random) -> None:
     """Adds a clipped hedge along the street, its face at ``x``; ``side`` is -1 left, 1 right of the street."""
     mesh.place(0.0, span[0], layer=ROW)
-    paint = Paint(GREEN, rng.choice(LEAVES), LEAF)
+    paint = Paint(GREEN, pick(rng, mesh.palette.leaves), LEAF)
     high, deep = rng.uniform(1.1, 1.9), x + side * 0.9
     mesh.box(
         (min(x, deep), max(x, deep)),
@@ -201,9 +202,8 @@ def hedge(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Rando
 def wall(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Random) -> None:
     """Adds a garden or retaining wall with a coping."""
     mesh.place(0.0, span[0], layer=ROW)
-    colour, texture = rng.choice(
-        (((150, 144, 134), PLASTER), ((148, 96, 76), BRICK), ((174, 164, 144), BRICK), ((128, 128, 130), PLASTER))
-    )
+    colour = pick(rng, mesh.palette.walls)
+    texture = PLASTER if max(colour) - min(colour) < 20 else BRICK
     high, deep, length = rng.uniform(1.5, 2.8), x + side * 0.4, span[1] - span[0]
     low, up = min(x, deep), max(x, deep)
     mesh.box((low, up), (0.0, high), (0.0, length), Paint(WALL, colour, texture))
@@ -221,13 +221,13 @@ def fence(mesh: Mesh, x: float, span: tuple[float, float], side: int, rng: Rando
     length, high = span[1] - span[0], rng.uniform(1.2, 1.8)
     facing = "left" if side > 0 else "right"
     if rng.random() < 0.5:
-        colour = rng.choice(((132, 98, 66), (170, 150, 122), (216, 212, 202), (96, 74, 56)))
+        colour = pick(rng, mesh.palette.planks)
         mesh.panel(facing, (0.0, length), (0.05, high), x, Paint(FENCE, colour, PLANKS))
         mesh.panel(
             facing, (0.0, length), (high - 0.25, high - 0.12), x - side * 0.03, Paint(FENCE, shade(colour, 0.75))
         )
         return
-    paint = Paint(FENCE, rng.choice(((60, 78, 66), (70, 72, 76), (150, 152, 150), (44, 52, 88))))
+    paint = Paint(FENCE, pick(rng, mesh.palette.railings))
     for low in (0.12, high * 0.55, high - 0.12):
         mesh.panel(facing, (0.0, length), (low, low + 0.12), x, paint)
     steps = max(int(length / 0.42), 1)
@@ -246,9 +246,10 @@ def skyline(mesh: Mesh, rng: Random) -> None:
             tone = rng.uniform(0.8, 1.05)
             mesh.outline(
                 [(x - wide, -2.0), (x + wide, -2.0), (x + wide, high), (x - wide, high)],
-                Paint(building, shade((158, 150, 146), tone)),
+                Paint(building, shade(pick(rng, mesh.palette.far_houses), tone)),
             )
     mesh.place(0.0, 200.0, layer=BACKDROP, casts=False)
+    leaf = pick(rng, mesh.palette.far_trees)
     for i in range(36):
         size = rng.uniform(6.0, 10.5)
         mesh.disc(
@@ -256,5 +257,5 @@ def skyline(mesh: Mesh, rng: Random) -> None:
             size * 0.35,
             0.0,
             (size * 1.3, size),
-            Paint(GREEN, shade((92, 116, 78), rng.uniform(0.85, 1.1)), LEAF),
+            Paint(GREEN, shade(leaf, rng.uniform(0.85, 1.1)), LEAF),
         )

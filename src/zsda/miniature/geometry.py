@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsda.miniature.camera import Camera, Floats
+from zsda.miniature.places import Colour, Palette
 
-Colour = tuple[float, float, float]
 Point = tuple[float, float, float]
 
 MAX_CORNERS = 8
@@ -110,9 +110,10 @@ class Faces:
 
 
 class Mesh:
-    """Collects faces. `place` says where the following faces stand; they are given in the frame of their object."""
+    """Collects faces of things in the colours of ``palette``; `place` says where the following ones stand, in whose frame they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, palette: Palette) -> None:
+        self.palette = palette
         self._frames: list[tuple[float, ...]] = []
         self._points: list[Point] = []
         self._rows: list[tuple[float, ...]] = []
@@ -135,19 +136,8 @@ class Mesh:
     ) -> None:
         """Adds a convex polygon, counter-clockwise seen from outside; ``normal`` replaces the geometric one for shading."""
         self._points.extend(points)
-        self._rows.append(
-            (
-                len(self._frames) - 1,
-                len(points),
-                *paint[:1],
-                *paint.colour,
-                paint.texture,
-                *paint.lamp,
-                *windows,
-                *normal,
-                two_sided,
-            )
-        )
+        row = (len(self._frames) - 1, len(points), paint.train_id, *paint.colour, paint.texture, *paint.lamp, *windows)
+        self._rows.append((*row, *normal, two_sided))
 
     def light(self, x: float, y: float, z: float, colour: Colour, power: float, *, street: bool = False) -> None:
         """Adds a lamp at a point of the current object."""

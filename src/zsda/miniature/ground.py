@@ -15,8 +15,6 @@ ROAD, SIDEWALK, TERRAIN = TRAIN_ID["road"], TRAIN_ID["sidewalk"], TRAIN_ID["terr
 LANE, TRACKS, CORNER = 3.2, 6.4, 2.2
 """Widths in metres of a lane, of the strip that two tram tracks take, and of the sidewalks along a crossing road."""
 
-WHITE: Colour = (226, 226, 220)
-
 
 @dataclass(frozen=True)
 class Street:
@@ -37,6 +35,8 @@ class Street:
         grass: colour of the grass.
         asphalt: colour of the road.
         slabs: colour of the sidewalks.
+        marks: colour of the lines on the road.
+        kerbs: colour of the kerb stones.
     """
 
     left: float
@@ -53,6 +53,8 @@ class Street:
     grass: Colour
     asphalt: Colour
     slabs: Colour
+    marks: Colour
+    kerbs: Colour
 
     def edge(self, side: int) -> float:
         """Returns where land begins behind the sidewalk of one side (-1 left, 1 right)."""
@@ -116,7 +118,7 @@ def _asphalt(street: Street, across: Floats, ahead: Floats) -> Floats:
         lines &= (ahead < street.junction[0]) | (ahead > street.junction[1])
     here = np.flatnonzero(lines)
     worn = 0.72 + 0.28 * sample(across[here] * 30.0, ahead[here] * 30.0)
-    colours[here] = np.asarray(WHITE, np.float32) * worn[:, None]
+    colours[here] = np.asarray(street.marks, np.float32) * worn[:, None]
     return colours
 
 
@@ -162,5 +164,6 @@ def _kerbs(street: Street, ids: NDArray[np.uint8], across: Floats, ahead: Floats
     """Lightens the kerb stones beside the road and darkens the gutter, in place."""
     apart = np.minimum(np.abs(across - street.left), np.abs(across - street.right))
     stone = np.flatnonzero((apart < 0.2) & (ids != ROAD))
-    colours[stone] = np.where(wrap(ahead[stone], 1.2) < 0.08, 120.0, 178.0)[:, None]
+    joints = wrap(ahead[stone], 1.2) < 0.08
+    colours[stone] = np.asarray(street.kerbs) * np.where(joints, 120 / 178, 1.0)[:, None]
     colours[np.flatnonzero((apart < 0.14) & (ids == ROAD))] *= 0.72

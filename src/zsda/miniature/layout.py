@@ -10,6 +10,7 @@ from zsda.miniature import buildings, furniture, people, vehicles
 from zsda.miniature.camera import Camera
 from zsda.miniature.geometry import OUTER, Mesh, Paint
 from zsda.miniature.ground import CORNER, LANE, TRACKS, Street
+from zsda.miniature.places import Place, draw, pick
 
 FAR = 125.0
 
@@ -37,10 +38,10 @@ class Plan:
     sun: Sun
 
 
-def draw_plan(rng: Random, size: tuple[int, int]) -> Plan:
-    """Draws up a scene for an image of ``size`` (height, width)."""
-    camera, sun = _camera(rng, size), _sun(rng)
-    mesh, street = Mesh(), _street(rng)
+def draw_plan(rng: Random, size: tuple[int, int], place: Place) -> Plan:
+    """Draws up a scene of a place for an image of ``size`` (height, width)."""
+    camera, sun = _camera(rng, size, place), _sun(rng, place)
+    mesh, street = Mesh(place.palette), _street(rng, place)
     furniture.skyline(mesh, rng)
     for side in (-1, 1):
         _border(mesh, street, side, rng)
@@ -52,30 +53,30 @@ def draw_plan(rng: Random, size: tuple[int, int]) -> Plan:
     if street.junction is not None:
         _cross_traffic(mesh, street, street.junction, rng)
     if rng.random() < 0.5:
-        _bonnet(mesh, camera, rng)
+        _bonnet(mesh, camera, place, rng)
     return Plan(mesh, street, camera, sun)
 
 
-def _camera(rng: Random, size: tuple[int, int]) -> Camera:
+def _camera(rng: Random, size: tuple[int, int], place: Place) -> Camera:
     height, width = size
     return Camera(
         size=size,
-        focal=width * rng.uniform(0.76, 0.98),
-        centre=width * rng.uniform(0.36, 0.6),
-        horizon=height * rng.uniform(0.4, 0.5),
-        eye=rng.uniform(1.4, 2.1),
-        curve=rng.choice((0.0, 1.0, 1.0)) * rng.uniform(-0.0016, 0.0016),
+        focal=width * draw(rng, place.focal),
+        centre=width * draw(rng, place.centre),
+        horizon=height * draw(rng, place.horizon),
+        eye=draw(rng, place.eye),
+        curve=rng.choice((0.0, 1.0, 1.0)) * draw(rng, place.curve),
     )
 
 
-def _sun(rng: Random) -> Sun:
-    around, up = rng.uniform(-math.pi, math.pi), math.radians(rng.uniform(22.0, 58.0))
+def _sun(rng: Random, place: Place) -> Sun:
+    around, up = rng.uniform(-math.pi, math.pi), math.radians(draw(rng, place.sun))
     direction = (math.sin(around) * math.cos(up), math.sin(up), math.cos(around) * math.cos(up))
-    return Sun(direction, rng.choice((0.25, 0.8, 1.0, 1.0)))
+    return Sun(direction, rng.choice(place.sunshine))
 
 
-def _street(rng: Random) -> Street:
-    shift = rng.uniform(-0.5, 0.5)
+def _street(rng: Random, place: Place) -> Street:
+    shift, palette = draw(rng, place.shift), place.palette
     parking = tuple(2.2 if rng.random() < 0.5 else 0.0 for _ in range(2))
     right, lanes = LANE / 2 + shift + parking[1], []
     if rng.random() < 0.18:
@@ -90,22 +91,24 @@ def _street(rng: Random) -> Street:
     start = rng.uniform(15.0, 42.0)
     junction = (start, start + rng.uniform(7.0, 11.0)) if rng.random() < 0.5 else None
     zebra = junction[0] - 5.2 if junction else rng.uniform(9.0, 30.0)
-    grey = rng.uniform(84.0, 118.0)
+    grey = draw(rng, place.asphalt)
     return Street(
         left=left,
         right=right,
         middle=middle,
         lanes=tuple(lanes),
-        walks=(rng.uniform(2.0, 4.5), rng.uniform(2.0, 4.5)),
+        walks=(draw(rng, place.walks), draw(rng, place.walks)),
         verges=(rng.choice((0.0, 0.0, 1.6, 2.6)), rng.choice((0.0, 0.0, 1.6, 2.6))),
         parking=(parking[0], parking[1]),
         tracks=tracks,
         junction=junction,
         crossing=zebra if junction or rng.random() < 0.3 else None,
         paved=(rng.random() < 0.15, rng.random() < 0.15),
-        grass=rng.choice(((104, 140, 62), (122, 144, 70), (92, 126, 58), (146, 146, 86))),
-        asphalt=(grey, grey, grey * rng.uniform(0.98, 1.06)),
-        slabs=rng.choice(((168, 160, 150), (184, 178, 170), (156, 146, 138), (172, 152, 138))),
+        grass=pick(rng, palette.grass),
+        asphalt=(grey, grey, grey * draw(rng, place.tint)),
+        slabs=pick(rng, palette.slabs),
+        marks=pick(rng, palette.marks),
+        kerbs=pick(rng, palette.kerbs),
     )
 
 
@@ -250,14 +253,10 @@ def _traffic(mesh: Mesh, street: Street, rng: Random) -> None:
 
 def _two_wheelers(mesh: Mesh, street: Street, rng: Random) -> None:
     """Adds cyclists and motorcyclists between the cars and the kerb."""
-    kerb = street.right - street.parking[1]
+    left, right = street.left + street.parking[0], street.right - street.parking[1]
     for _ in range(rng.choice((0, 1, 1, 2, 2))):
         kind = rng.choices((people.bicycle, people.motorcycle), (5, 4))[0]
-        x = (
-            kerb - rng.uniform(0.3, 0.8)
-            if rng.random() < 0.7
-            else street.left + street.parking[0] + rng.uniform(0.4, 1.0)
-        )
+        x = right - rng.uniform(0.3, 0.8) if rng.random() < 0.7 else left + rng.uniform(0.4, 1.0)
         kind(mesh, x, 6.0 + 13.0 * rng.random(), rng, side_on=False, ridden=True)
     if street.crossing is not None and rng.random() < 0.55:
         kind = rng.choice((people.bicycle, people.motorcycle))
@@ -278,7 +277,7 @@ def _cross_traffic(mesh: Mesh, street: Street, junction: tuple[float, float], rn
             at += 2 * half + rng.uniform(1.0, 5.0)
 
 
-def _bonnet(mesh: Mesh, camera: Camera, rng: Random) -> None:
+def _bonnet(mesh: Mesh, camera: Camera, place: Place, rng: Random) -> None:
     """Adds the front of the car that carries the camera, which counts as no class."""
     z = 1.2
     mesh.place(0.0, z, casts=False)
@@ -295,5 +294,5 @@ def _bonnet(mesh: Mesh, camera: Camera, rng: Random) -> None:
         (-half * 0.7, bottom + rise * 0.8),
         (-half, bottom + rise * 0.35),
     ]
-    tone = rng.uniform(24.0, 60.0)
+    tone = draw(rng, place.bonnet)
     mesh.outline(rim, Paint(IGNORE, (tone, tone, tone * 1.08)))

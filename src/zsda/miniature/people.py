@@ -4,32 +4,11 @@ from random import Random
 
 from zsda.data.labels import TRAIN_ID
 from zsda.miniature.geometry import BLACK, Colour, Mesh, Paint, shade
+from zsda.miniature.places import pick
 
 PERSON, RIDER = TRAIN_ID["person"], TRAIN_ID["rider"]
 BICYCLE, MOTORCYCLE = TRAIN_ID["bicycle"], TRAIN_ID["motorcycle"]
 
-SKIN: tuple[Colour, ...] = ((232, 188, 156), (206, 152, 116), (150, 100, 70), (96, 64, 48))
-HAIR: tuple[Colour, ...] = ((40, 30, 24), (90, 60, 34), (190, 150, 90), (120, 118, 116), (26, 24, 26))
-TOPS: tuple[Colour, ...] = (
-    (190, 40, 44),
-    (44, 74, 150),
-    (40, 42, 48),
-    (226, 222, 212),
-    (222, 160, 46),
-    (50, 116, 84),
-    (112, 60, 120),
-    (112, 116, 124),
-    (206, 110, 130),
-)
-TROUSERS: tuple[Colour, ...] = ((38, 46, 70), (28, 28, 32), (96, 84, 66), (60, 72, 100), (140, 132, 116))
-FRAMES: tuple[Colour, ...] = (
-    (190, 36, 36),
-    (30, 90, 150),
-    (24, 24, 28),
-    (220, 220, 214),
-    (40, 130, 90),
-    (226, 140, 30),
-)
 SHOE: Colour = (30, 26, 26)
 RUBBER: Colour = (30, 30, 32)
 
@@ -41,10 +20,10 @@ def person(mesh: Mesh, x: float, z: float, rng: Random) -> None:
     wide = tall * rng.uniform(0.92, 1.15)
     step = rng.choice((0.03, 0.06, 0.1, 0.14)) * tall
     side = rng.choice((-1.0, 1.0))
-    top, trousers = rng.choice(TOPS), rng.choice(TROUSERS)
+    top, trousers = pick(rng, mesh.palette.tops), pick(rng, mesh.palette.trousers)
     _legs(mesh, tall, step, trousers)
     if rng.random() < 0.2:
-        bag = Paint(PERSON, rng.choice(TOPS))
+        bag = Paint(PERSON, pick(rng, mesh.palette.tops))
         mesh.outline(
             [
                 (-side * 0.2 - 0.14, 0.52 * tall),
@@ -87,7 +66,7 @@ def _torso(
 
 def _arms(mesh: Mesh, tall: float, wide: float, step: float, colour: Colour, rng: Random) -> None:
     sleeve = Paint(PERSON, shade(colour, 0.86))
-    hand = Paint(PERSON, SKIN[1])
+    hand = Paint(PERSON, pick(rng, mesh.palette.hands))
     for sign in (-1, 1):
         shoulder = (sign * wide * 0.135, 0.79 * tall)
         wrist = (sign * (wide * 0.16 + step * rng.uniform(0.0, 0.5)), 0.5 * tall)
@@ -96,12 +75,12 @@ def _arms(mesh: Mesh, tall: float, wide: float, step: float, colour: Colour, rng
 
 
 def _head(mesh: Mesh, train_id: int, x: float, y: float, radius: float, rng: Random) -> None:
-    mesh.disc(x, y + radius * 0.2, 0.0, (radius * 1.08, radius * 1.15), Paint(train_id, rng.choice(HAIR)))
-    mesh.disc(x, y - radius * 0.12, 0.0, (radius * 0.86, radius), Paint(train_id, rng.choice(SKIN)))
+    mesh.disc(x, y + radius * 0.2, 0.0, (radius * 1.08, radius * 1.15), Paint(train_id, pick(rng, mesh.palette.hair)))
+    mesh.disc(x, y - radius * 0.12, 0.0, (radius * 0.86, radius), Paint(train_id, pick(rng, mesh.palette.skin)))
 
 
 def _helmet(mesh: Mesh, x: float, y: float, radius: float, colour: Colour, rng: Random) -> None:
-    mesh.disc(x, y, 0.0, (radius * 0.85, radius), Paint(RIDER, rng.choice(SKIN)))
+    mesh.disc(x, y, 0.0, (radius * 0.85, radius), Paint(RIDER, pick(rng, mesh.palette.skin)))
     dome = [
         (x - radius * 1.15, y + radius * 0.15),
         (x + radius * 1.15, y + radius * 0.15),
@@ -115,7 +94,7 @@ def _helmet(mesh: Mesh, x: float, y: float, radius: float, colour: Colour, rng: 
 def bicycle(mesh: Mesh, x: float, z: float, rng: Random, *, side_on: bool, ridden: bool) -> None:
     """Adds a bicycle seen from its side or from behind, with a rider or parked."""
     mesh.place(x, z)
-    colour = rng.choice(FRAMES)
+    colour = pick(rng, mesh.palette.frames)
     if side_on:
         turn = rng.choice((-1.0, 1.0))
         _bicycle_side(mesh, colour, turn)
@@ -157,7 +136,7 @@ def _bicycle_side(mesh: Mesh, colour: Colour, turn: float) -> None:
 
 
 def _cyclist_side(mesh: Mesh, turn: float, rng: Random) -> None:
-    top, trousers = rng.choice(TOPS), rng.choice(TROUSERS)
+    top, trousers = pick(rng, mesh.palette.tops), pick(rng, mesh.palette.trousers)
     hip, shoulder = (-0.2 * turn, 0.98), (0.12 * turn, 1.48)
     leg = Paint(RIDER, trousers)
     mesh.bar(hip, (0.16 * turn, 0.74), 0.17, leg)
@@ -165,7 +144,7 @@ def _cyclist_side(mesh: Mesh, turn: float, rng: Random) -> None:
     mesh.bar((-0.04 * turn, 0.26), (0.18 * turn, 0.26), 0.09, Paint(RIDER, SHOE))
     mesh.bar(hip, shoulder, 0.32, Paint(RIDER, top))
     mesh.bar(shoulder, (0.36 * turn, 1.04), 0.11, Paint(RIDER, shade(top, 0.8)))
-    _helmet(mesh, 0.2 * turn, 1.66, 0.12, rng.choice(FRAMES), rng)
+    _helmet(mesh, 0.2 * turn, 1.66, 0.12, pick(rng, mesh.palette.frames), rng)
 
 
 def _bicycle_rear(mesh: Mesh, colour: Colour, *, ridden: bool) -> None:
@@ -184,24 +163,24 @@ def _bicycle_rear(mesh: Mesh, colour: Colour, *, ridden: bool) -> None:
 
 
 def _cyclist_legs(mesh: Mesh, rng: Random) -> None:
-    leg = Paint(RIDER, rng.choice(TROUSERS))
+    leg = Paint(RIDER, pick(rng, mesh.palette.trousers))
     for sign, foot in ((-1, 0.2), (1, 0.42)):
         mesh.bar((sign * 0.12, 1.0), (sign * 0.17, foot), 0.14, leg)
         mesh.bar((sign * 0.17 - 0.06, foot), (sign * 0.17 + 0.06, foot), 0.1, Paint(RIDER, SHOE))
 
 
 def _rider_rear(mesh: Mesh, low: float, high: float, rng: Random) -> None:
-    top = rng.choice(TOPS)
+    top = pick(rng, mesh.palette.tops)
     _torso(mesh, RIDER, (0.0, low), (0.0, high), 0.24, top)
     for sign in (-1, 1):
         mesh.bar((sign * 0.2, high - 0.08), (sign * 0.33, low + 0.16), 0.11, Paint(RIDER, shade(top, 0.82)))
-    _helmet(mesh, 0.0, high + 0.12, 0.125, rng.choice(FRAMES), rng)
+    _helmet(mesh, 0.0, high + 0.12, 0.125, pick(rng, mesh.palette.frames), rng)
 
 
 def motorcycle(mesh: Mesh, x: float, z: float, rng: Random, *, side_on: bool, ridden: bool) -> None:
     """Adds a motorcycle or scooter seen from its side or from behind, with a rider or parked."""
     mesh.place(x, z)
-    colour = rng.choice(FRAMES)
+    colour = pick(rng, mesh.palette.frames)
     if side_on:
         turn = rng.choice((-1.0, 1.0))
         _motorcycle_side(mesh, colour, turn, ridden=ridden)
@@ -237,14 +216,14 @@ def _turned(points: list[tuple[float, float]], turn: float) -> list[tuple[float,
 
 
 def _biker_side(mesh: Mesh, turn: float, rng: Random) -> None:
-    top, leg = rng.choice(TOPS), Paint(RIDER, rng.choice(TROUSERS))
+    top, leg = pick(rng, mesh.palette.tops), Paint(RIDER, pick(rng, mesh.palette.trousers))
     hip, shoulder = (-0.3 * turn, 0.94), (-0.04 * turn, 1.42)
     mesh.bar(hip, (0.16 * turn, 0.8), 0.2, leg)
     mesh.bar((0.14 * turn, 0.82), (0.0, 0.34), 0.15, leg)
     mesh.bar((-0.04 * turn, 0.3), (0.18 * turn, 0.3), 0.1, Paint(RIDER, SHOE))
     mesh.bar(hip, shoulder, 0.36, Paint(RIDER, top))
     mesh.bar(shoulder, (0.28 * turn, 1.08), 0.13, Paint(RIDER, shade(top, 0.8)))
-    mesh.disc(0.06 * turn, 1.62, 0.0, (0.17, 0.18), Paint(RIDER, rng.choice(FRAMES)))
+    mesh.disc(0.06 * turn, 1.62, 0.0, (0.17, 0.18), Paint(RIDER, pick(rng, mesh.palette.frames)))
     mesh.disc(0.14 * turn, 1.6, 0.0, (0.08, 0.07), Paint(RIDER, (30, 36, 44)))
 
 
@@ -263,7 +242,7 @@ def _motorcycle_rear(mesh: Mesh, colour: Colour, *, ridden: bool) -> None:
 
 
 def _biker_legs(mesh: Mesh, rng: Random) -> None:
-    leg = Paint(RIDER, rng.choice(TROUSERS))
+    leg = Paint(RIDER, pick(rng, mesh.palette.trousers))
     for sign in (-1, 1):
         mesh.bar((sign * 0.16, 0.9), (sign * 0.3, 0.62), 0.18, leg)
         mesh.bar((sign * 0.3, 0.66), (sign * 0.26, 0.26), 0.14, leg)

@@ -14,6 +14,7 @@ from zsda.miniature.camera import Camera, Floats
 from zsda.miniature.geometry import ROW, STREET, Faces, Light
 from zsda.miniature.ground import Street
 from zsda.miniature.layout import Plan, Sun, draw_plan
+from zsda.miniature.places import CITY, Place
 
 SIZE = (128, 256)
 """Default height and width in pixels."""
@@ -68,12 +69,13 @@ class Scene:
         return np.isin(self.train_ids, [TRAIN_ID[name] for name in names])
 
 
-def render_scene(seed: int, size: tuple[int, int] = SIZE) -> Scene:
+def render_scene(seed: int, size: tuple[int, int] = SIZE, place: Place = CITY) -> Scene:
     """Renders the street that belongs to a seed.
 
     Args:
         seed: any non-negative integer; the same one gives the same scene.
         size: height and width in pixels, the width twice the height.
+        place: where the street lies.
 
     Raises:
         ConfigError: the size is too small or not twice as wide as high.
@@ -83,7 +85,7 @@ def render_scene(seed: int, size: tuple[int, int] = SIZE) -> Scene:
             f"size {size[0]}x{size[1]} (height x width); expected at least 64x128 and twice as wide as high"
         )
     rng = Random(seed)
-    plan = draw_plan(rng, size)
+    plan = draw_plan(rng, size, place)
     fine = plan.camera.scaled(_FINE)
     faces = plan.mesh.faces(fine)
     index = raster.rasterise(faces, fine)

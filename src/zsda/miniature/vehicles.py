@@ -6,34 +6,10 @@ from random import Random
 
 from zsda.data.labels import TRAIN_ID
 from zsda.miniature.geometry import BLACK, GLASS, Colour, Mesh, Paint, shade
+from zsda.miniature.places import pick
 
 CAR, TRUCK, BUS, TRAM = (TRAIN_ID[name] for name in ("car", "truck", "bus", "train"))
 
-CAR_COLOURS: tuple[Colour, ...] = (
-    (222, 224, 226),
-    (188, 192, 198),
-    (120, 126, 134),
-    (38, 40, 46),
-    (66, 70, 78),
-    (168, 30, 34),
-    (34, 66, 138),
-    (60, 104, 160),
-    (34, 82, 58),
-    (196, 160, 58),
-    (122, 74, 44),
-    (208, 96, 36),
-)
-TRUCK_COLOURS: tuple[Colour, ...] = (
-    (226, 226, 222),
-    (200, 70, 40),
-    (60, 100, 70),
-    (70, 90, 150),
-    (214, 180, 60),
-    (150, 150, 156),
-)
-BUS_COLOURS: tuple[Colour, ...] = ((226, 176, 34), (196, 36, 40), (40, 110, 176), (90, 150, 60), (228, 228, 224))
-TRAM_COLOURS: tuple[Colour, ...] = ((206, 40, 44), (236, 208, 70), (58, 128, 84), (40, 84, 150))
-PANE: Colour = (52, 64, 76)
 TYRE: Colour = (26, 26, 28)
 TAIL: Colour = (176, 22, 20)
 TAIL_LAMP: Colour = (255, 36, 24)
@@ -87,7 +63,7 @@ def car(mesh: Mesh, x: float, z: float, yaw: float, rng: Random, *, parked: bool
     length = {"hatch": 3.9, "saloon": 4.6, "tall": 4.5, "van": 5.0}[kind]
     roof = {"hatch": 1.47, "saloon": 1.42, "tall": 1.72, "van": 2.1}[kind] * rng.uniform(0.97, 1.05)
     belt, end, half = roof * 0.6, length / 2, 0.92
-    colour = rng.choice(CAR_COLOURS)
+    colour, pane = pick(rng, mesh.palette.cars), Paint(CAR, pick(rng, mesh.palette.panes), GLASS)
     body, dark = Paint(CAR, colour), Paint(CAR, shade(colour, 0.55))
     profile = [
         (-end, 0.3),
@@ -105,17 +81,16 @@ def car(mesh: Mesh, x: float, z: float, yaw: float, rng: Random, *, parked: bool
         mesh.panel("left" if side < 0 else "right", (-end, end), (0.3, 0.42), side * (half + 0.01), dark)
     mesh.panel("back", (-half, half), (0.3, 0.46), -end - 0.01, dark)
     _ends(mesh, half, length, belt * 0.68, parked=parked)
-    _cabin(mesh, kind, end, belt, roof, colour)
+    _cabin(mesh, kind, end, belt, roof, colour, pane)
     _wheels(mesh, CAR, half, axles, 0.33)
 
 
-def _cabin(mesh: Mesh, kind: str, end: float, belt: float, roof: float, colour: Colour) -> None:
+def _cabin(mesh: Mesh, kind: str, end: float, belt: float, roof: float, colour: Colour, pane: Paint) -> None:
     front = {"hatch": 0.95, "saloon": 1.2, "tall": 0.95, "van": 0.5}[kind]
     back = {"hatch": 0.08, "saloon": 0.75, "tall": 0.05, "van": 0.04}[kind]
     z0, z1 = -end + back, end - front
     profile = [(z0, belt), (z1, belt), (z1 - 0.75 * (roof - belt) - 0.2, roof), (z0 + 0.45 * (roof - belt), roof)]
-    pane, top = Paint(CAR, PANE, GLASS), Paint(CAR, shade(colour, 1.05))
-    mesh.prism(profile, (0.9, 0.72), Paint(CAR, colour), [None, pane, top, pane])
+    mesh.prism(profile, (0.9, 0.72), Paint(CAR, colour), [None, pane, Paint(CAR, shade(colour, 1.05)), pane])
     mid_z, mid_y = sum(z for z, _ in profile) / 4, (belt + roof) / 2
     for side in (-1, 1):
         for part in (0, 1):
@@ -147,11 +122,11 @@ def _lamp(train_id: int, side: str) -> tuple[Paint, tuple[Colour, float]]:
 
 def truck(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
     """Adds a lorry: a driver's cab before a closed or canvas box that stands higher."""
-    box_colour, cab_colour = rng.choice(TRUCK_COLOURS), rng.choice(TRUCK_COLOURS)
+    box_colour, cab_colour = pick(rng, mesh.palette.trucks), pick(rng, mesh.palette.trucks)
     half, length, top = 1.24, rng.uniform(4.8, 6.4), rng.uniform(3.2, 3.8)
     box, frame = Paint(TRUCK, box_colour), Paint(TRUCK, (48, 48, 52))
     mesh.place(x, z, yaw, after=-length / 2 * math.cos(yaw))
-    _truck_cab(mesh, half, length, cab_colour)
+    _truck_cab(mesh, half, length, cab_colour, Paint(TRUCK, pick(rng, mesh.palette.panes), GLASS))
     mesh.place(x, z, yaw)
     low, high = -length / 2 - 1.0, length / 2 - 1.0
     _tyres(mesh, TRUCK, half, (low + 1.1, low + 2.2), 0.5)
@@ -162,7 +137,7 @@ def truck(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
     mesh.panel("back", (-0.04, 0.04), (1.0, top - 0.05), low - 0.01, seam)
     mesh.panel("back", (-half, half), (top - 0.14, top), low - 0.015, seam)
     mesh.panel("back", (-half, half), (0.95, 1.1), low - 0.015, seam)
-    stripe = Paint(TRUCK, rng.choice(TRUCK_COLOURS))
+    stripe = Paint(TRUCK, pick(rng, mesh.palette.trucks))
     for side, at in (("left", -half - 0.01), ("right", half + 0.01)):
         mesh.panel(side, (low + 0.4, high - 0.4), (top * 0.5, top * 0.72), at, stripe)
     mesh.panel("back", (-half + 0.1, half - 0.1), (0.5, 0.64), low - 0.02, Paint(TRUCK, (200, 60, 50)))
@@ -172,9 +147,8 @@ def truck(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
         mesh.light(at + 0.17, 0.78, low - 0.05, *TAIL_LIGHT)
 
 
-def _truck_cab(mesh: Mesh, half: float, length: float, colour: Colour) -> None:
-    low, high = length / 2 - 0.9, length / 2 + 0.95
-    body, pane = Paint(TRUCK, colour), Paint(TRUCK, PANE, GLASS)
+def _truck_cab(mesh: Mesh, half: float, length: float, colour: Colour, pane: Paint) -> None:
+    low, high, body = length / 2 - 0.9, length / 2 + 0.95, Paint(TRUCK, colour)
     _tyres(mesh, TRUCK, half, (high - 0.75,), 0.5)
     mesh.box((-half + 0.04, half - 0.04), (0.5, 2.75), (low, high), body)
     _wheels(mesh, TRUCK, half, (high - 0.75,), 0.5)
@@ -189,17 +163,17 @@ def _truck_cab(mesh: Mesh, half: float, length: float, colour: Colour) -> None:
 
 def bus(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
     """Adds a city bus: one box with a band of windows, wheels and a lit route display."""
-    colour, half, top = rng.choice(BUS_COLOURS), 1.27, 3.05
-    roof = Paint(BUS, shade(colour, 0.9))
+    colour, half, top = pick(rng, mesh.palette.buses), 1.27, 3.05
+    pane = Paint(BUS, pick(rng, mesh.palette.panes), GLASS, CABIN_LAMP)
     for tail, nose in _sections(mesh, x, z, yaw, rng.choice((2, 3)), 4.0):
         axles = ((-0.2,) if tail else ()) + ((0.6,) if nose else ())
         _tyres(mesh, BUS, half, axles, 0.5)
-        _coach(mesh, half, top, colour, roof)
+        _coach(mesh, half, top, colour, pane)
         _wheels(mesh, BUS, half, axles, 0.5)
         if tail:
-            _bus_end(mesh, "back", -2.0, half, colour)
+            _bus_end(mesh, "back", -2.0, half, colour, pane)
         if nose:
-            _bus_end(mesh, "front", 2.0, half, colour)
+            _bus_end(mesh, "front", 2.0, half, colour, pane)
 
 
 def _sections(mesh: Mesh, x: float, z: float, yaw: float, count: int, length: float) -> Iterator[tuple[bool, bool]]:
@@ -210,10 +184,9 @@ def _sections(mesh: Mesh, x: float, z: float, yaw: float, count: int, length: fl
         yield i == 0, i == count - 1
 
 
-def _coach(mesh: Mesh, half: float, top: float, colour: Colour, roof: Paint) -> None:
+def _coach(mesh: Mesh, half: float, top: float, colour: Colour, pane: Paint) -> None:
     body, skirt = Paint(BUS, colour), Paint(BUS, shade(colour, 0.6))
-    pane = Paint(BUS, PANE, GLASS, CABIN_LAMP)
-    mesh.box((-half, half), (0.32, top), (-2.0, 2.0), body, roof)
+    mesh.box((-half, half), (0.32, top), (-2.0, 2.0), body, Paint(BUS, shade(colour, 0.9)))
     for side, at in (("left", -half - 0.01), ("right", half + 0.01)):
         mesh.panel(side, (-2.0, 2.0), (0.3, 0.62), at, skirt)
         for i in range(3):
@@ -221,10 +194,10 @@ def _coach(mesh: Mesh, half: float, top: float, colour: Colour, roof: Paint) -> 
             mesh.panel(side, (z0, z0 + 1.12), (1.4, 2.5), at * 1.004, pane)
 
 
-def _bus_end(mesh: Mesh, side: str, at: float, half: float, colour: Colour) -> None:
+def _bus_end(mesh: Mesh, side: str, at: float, half: float, colour: Colour, pane: Paint) -> None:
     out = 1.01 * at
     low = 1.15 if side == "front" else 1.6
-    mesh.panel(side, (-half + 0.12, half - 0.12), (low, 2.55), out, Paint(BUS, PANE, GLASS, CABIN_LAMP))
+    mesh.panel(side, (-half + 0.12, half - 0.12), (low, 2.55), out, pane)
     mesh.panel(side, (-0.8, 0.8), (2.62, 2.95), out, Paint(BUS, (30, 26, 20), lamp=(255, 170, 40)))
     mesh.panel(side, (-0.6, 0.6), (2.7, 2.87), out * 1.002, Paint(BUS, (250, 170, 50), lamp=(255, 170, 40)))
     mesh.panel(side, (-half, half), (0.34, 0.55), out, Paint(BUS, shade(colour, 0.45)))
@@ -236,25 +209,26 @@ def _bus_end(mesh: Mesh, side: str, at: float, half: float, colour: Colour) -> N
 
 def tram(mesh: Mesh, x: float, z: float, yaw: float, rng: Random) -> None:
     """Adds a tram (class train): sections close to the ground, dark window band, pantograph, bellows between the sections."""
-    stripe, half, top = rng.choice(TRAM_COLOURS), 1.26, 3.25
-    body = Paint(TRAM, (232, 230, 224))
+    stripe, half, top = pick(rng, mesh.palette.trams), 1.26, 3.25
+    body, roof = (Paint(TRAM, pick(rng, colours)) for colours in (mesh.palette.tram_bodies, mesh.palette.tram_roofs))
+    pane = Paint(TRAM, pick(rng, mesh.palette.panes), GLASS, CABIN_LAMP)
     for tail, nose in _sections(mesh, x, z, yaw, rng.choice((3, 4)), 5.2):
-        mesh.box((-half, half), (0.14, top), (-2.6, 2.6), body, Paint(TRAM, (150, 152, 156)))
+        mesh.box((-half, half), (0.14, top), (-2.6, 2.6), body, roof)
         for side, at in (("left", -half), ("right", half)):
             mesh.panel(side, (-2.6, 2.6), (0.14, 1.15), at * 1.01, Paint(TRAM, stripe))
-            mesh.panel(side, (-2.35, 2.35), (1.35, 2.6), at * 1.012, Paint(TRAM, PANE, GLASS, CABIN_LAMP))
+            mesh.panel(side, (-2.35, 2.35), (1.35, 2.6), at * 1.012, pane)
             for door in (-1.3, 0.7):
                 mesh.panel(side, (door, door + 0.9), (0.3, 2.6), at * 1.016, Paint(TRAM, shade(stripe, 0.7)))
             mesh.panel(side, (2.35, 2.6), (0.2, top), at * 1.018, Paint(TRAM, (46, 46, 50)))
         mesh.box((-0.7, 0.7), (top, top + 0.3), (-1.2, 1.2), Paint(TRAM, (120, 122, 126)))
         if tail or nose:
-            _tram_end(mesh, "front" if nose else "back", 2.6 if nose else -2.6, stripe)
+            _tram_end(mesh, "front" if nose else "back", 2.6 if nose else -2.6, stripe, pane)
 
 
-def _tram_end(mesh: Mesh, side: str, at: float, stripe: Colour) -> None:
+def _tram_end(mesh: Mesh, side: str, at: float, stripe: Colour, pane: Paint) -> None:
     out = at * 1.008
     mesh.panel(side, (-1.26, 1.26), (0.14, 1.15), out, Paint(TRAM, stripe))
-    mesh.panel(side, (-1.1, 1.1), (1.3, 2.6), out, Paint(TRAM, PANE, GLASS, CABIN_LAMP))
+    mesh.panel(side, (-1.1, 1.1), (1.3, 2.6), out, pane)
     mesh.panel(side, (-0.6, 0.6), (2.75, 3.05), out, Paint(TRAM, (250, 180, 60), lamp=(255, 170, 40)))
     mesh.panel(side, (-0.4, 0.4), (0.2, 0.5), out * 1.002, Paint(TRAM, (46, 46, 50)))
     lamp, light = _lamp(TRAM, side)

@@ -1,4 +1,4 @@
-"""Scores as tables on the screen."""
+"""Scores as tables, on the screen and in Markdown."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 from rich.table import Table
 
 from zsda.data.labels import CLASS_NAMES
+from zsda.reporting.comparison import Comparison, Summary, summarise
 
 _SUMMARY = {"miou": "mIoU", "miou_present": "mIoU of labelled classes", "accuracy": "pixel accuracy"}
+_COMPARED = "miou_present"
 
 
 def scores_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -16,10 +18,7 @@ def scores_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     Args:
         results: setting -> plain scores.
     """
-    table = Table()
-    table.add_column("IoU in %")
-    for setting in results:
-        table.add_column(setting, justify="right")
+    table = _table("IoU in %", *results)
     for name in CLASS_NAMES:
         table.add_row(name, *(_per_cent(scores["iou"][name]) for scores in results.values()))
     table.add_section()
@@ -28,6 +27,86 @@ def scores_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
             label, *(_per_cent(scores[key]) for scores in results.values()), style="bold" if key == "miou" else None
         )
     return table
+
+
+def runs_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], protocol: str) -> Table:
+    """Makes one table, a row for each run and a column for each setting, in per cent.
+
+    Args:
+        results: run -> setting -> plain scores; every run has the same settings.
+        protocol: of the evaluation.
+    """
+    settings = list(next(iter(results.values())))
+    table = _table("run", *settings, caption=f"{_SUMMARY[_COMPARED]} in %, protocol {protocol}")
+    for run, scores in results.items():
+        table.add_row(run, *(_per_cent(scores[setting][_COMPARED]) for setting in settings))
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Makes one table, a section for each domain and a row for each method with runs for it, in per cent."""
+    table = _table(
+        "target",
+        "method",
+        "seeds",
+        "mIoU target",
+        "mIoU day",
+        "gain",
+        "of the way to oracle",
+        caption=caption(comparison),
+    )
+    table.columns[1].justify = "left"
+    domain = None
+    for row in comparison.rows():
+        if domain not in (None, row.domain):
+            table.add_section()
+        seeds = max(summary.seeds for summary in (row.target, row.day) if summary is not None)
+        table.add_row(
+            "" if row.domain == domain else row.domain,
+            row.method,
+            str(seeds),
+            _spread(row.target),
+            _spread(row.day),
+            "-" if row.gain is None else f"{100 * row.gain:+.1f}",
+            "-" if row.share is None else f"{100 * row.share:.0f} %",
+        )
+        domain = row.domain
+    return table
+
+
+def markdown_table(comparison: Comparison) -> str:
+    """Writes a Markdown table, a row for each method and a column for each target, their mean, and day, in per cent."""
+    head = ["method", *comparison.domains, *(["mean"] if comparison.domains else []), "day"]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for method in comparison.methods:
+        cells = [_spread(summarise(comparison.target(method, domain))) for domain in comparison.domains]
+        mean = [_spread(comparison.mean_target(method))] if comparison.domains else []
+        lines.append([method, *cells, *mean, _spread(comparison.mean_day(method))])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{caption(comparison)}\n"
+
+
+def caption(comparison: Comparison) -> str:
+    """Says what the numbers of a comparison are."""
+    first = comparison.results[0]
+    about = f"{_SUMMARY[_COMPARED]} in %, protocol {first.protocol}, input {'x'.join(map(str, first.size))}"
+    seeds = sorted({result.seed for result in comparison.results})
+    if len(seeds) == 1:
+        return f"{about}, one seed."
+    return f"{about}, mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}."
+
+
+def _table(*columns: str, caption: str | None = None) -> Table:
+    table = Table(caption=caption, caption_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    return table
+
+
+def _spread(summary: Summary | None) -> str:
+    if summary is None:
+        return "-"
+    return _per_cent(summary.mean) + ("" if summary.deviation is None else f" ± {100 * summary.deviation:.1f}")
 
 
 def _per_cent(value: float | None) -> str:

@@ -1,0 +1,97 @@
+"""``python -m zsda.demo``: the way from a sentence to a comparison on the miniature world, command by command."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+
+from zsda.config import choices, command, conf_dir, prepare_world, seed_of
+from zsda.errors import ConfigError, ZsdaError
+
+_FOR_ALL = ("world.", "trainer=", "trainer.", "data_root=")
+
+
+@command("demo")
+def main(config: DictConfig) -> None:
+    """Generates, trains, evaluates and compares; writes ``sheet.png`` and ``summary.json`` into runs_root."""
+    domain, root = _check(config), Path(config.runs_root)
+    runs = {"source_only": f"day_source_only_seed{config.seed}", "sdgpa": f"{domain}_sdgpa_seed{config.seed}"}
+    console, seconds = Console(), dict[str, float]()
+    with _step(console, seconds, "world", "The world: a rendered city, by day and as it really looks otherwise"):
+        prepare_world(config)
+    for name, headline, words in _commands(config, domain, list(runs.values())):
+        with _step(console, seconds, name, headline):
+            _call(console, words)
+    from zsda.evaluation.subjects import run_subject
+    from zsda.reporting.comparison import Comparison
+    from zsda.reporting.results import read_results, warn_of_unequal_lengths
+    from zsda.reporting.scenes import write_adaptation_sheet
+    from zsda.reporting.tables import comparison_table
+    from zsda.runs import matching_runs, to_json, write_atomic
+
+    with _step(console, seconds, "sheet", "The comparison"):
+        trained = dict(zip(runs, matching_runs(root, list(runs.values())), strict=True))
+        comparison = Comparison(read_results(list(trained.values()), "sdgpa"), [domain])
+        console.print(comparison_table(comparison))
+        warn_of_unequal_lengths(list(trained.values()))
+        subjects = {f"{method} predicts": run_subject(run) for method, run in trained.items()}
+        write_adaptation_sheet(root / "sheet.png", Path(config.data_root), domain, subjects, config.rows)
+    write_atomic(root / "summary.json", to_json({"miou": comparison.plain(domain), "seconds": seconds}))
+    console.print(f"{sum(seconds.values()):.0f} s; written: sheet.png and summary.json in {root}", soft_wrap=True)
+
+
+def _check(config: DictConfig) -> str:
+    seed_of(config)
+    scored = sorted({path.stem for path in (conf_dir() / "setting").glob("*.yaml")} - {"day"})
+    if config.domain.name not in scored:
+        raise ConfigError(f"domain={config.domain.name} has no images to compare with; expected {', '.join(scored)}")
+    if config.world.prepare is None:
+        raise ConfigError(f"world={choices()['world']} has no renders to compare with; expected world=miniature")
+    if not isinstance(config.rows, int) or config.rows < 1:
+        raise ConfigError(f"rows={config.rows}; expected a whole number of at least 1")
+    return str(config.domain.name)
+
+
+def _commands(config: DictConfig, domain: str, runs: list[str]) -> list[tuple[str, str, list[str]]]:
+    words = HydraConfig.get().overrides.task
+    world = [f"world={choices()['world']}", *(word for word in words if word.lstrip("+~").startswith(_FOR_ALL))]
+    own = [word for word in words if word.startswith("domain.")]
+    seed, root = f"seed={config.seed}", f"runs_root={config.runs_root}"
+    generate = ["generate", *world, f"domain={domain}", *own, seed, *config.generate_options]
+    train = ["train", *world, seed, root, *config.train_options]
+    scored = ["eval", *world, f"setting=[day,{domain}]", f"run=[{','.join(runs)}]", root, *config.eval_options]
+    return [
+        ("generate", f"One sentence edits the training scenes into {domain}", generate),
+        ("generate_val", "And some that no training sees", [*generate, "split=val", f"limit={config.rows}"]),
+        ("train_source_only", "A network that sees the day alone", [*train, "method=source_only"]),
+        ("train_sdgpa", f"One that sees the edits: SDGPA for {domain}", [*train, f"experiment={domain}", *own]),
+        ("eval", f"Both by day, and in {domain} as it really looks", scored),
+    ]
+
+
+@contextmanager
+def _step(console: Console, seconds: dict[str, float], name: str, headline: str) -> Iterator[None]:
+    console.rule(headline, align="left")
+    started = time.monotonic()
+    yield
+    seconds[name] = round(time.monotonic() - started, 1)
+
+
+def _call(console: Console, words: list[str]) -> None:
+    console.print(shlex.join(["python", "-m", f"zsda.{words[0]}", *words[1:]]), markup=False, soft_wrap=True)
+    code = subprocess.run([sys.executable, "-m", f"zsda.{words[0]}", *words[1:]], check=False).returncode
+    if code:  # is handed on; that of a signal as the shell does
+        failure = ZsdaError(f"zsda.{words[0]} ended with exit code {code}; once it is mended, start the demo again")
+        failure.exit_code = code if code > 0 else 128 - code
+        raise failure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""``python -m zsda.miniature.ship EDITOR WEIGHTS``: puts a trained editor and start weights into the package.
+
+EDITOR is what ``python -m zsda.miniature.editor`` saved, WEIGHTS the network of ``python -m zsda.train world=abroad``. From
+then on world=miniature takes them.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import safetensors.torch
+
+from zsda.models.weights import read_weights
+from zsda.runs import write_atomic
+from zsda.shipped import PREFIX, located
+
+WEIGHTS = located(f"{PREFIX}miniature/weights")
+
+
+def ship(editor: Path, network: Path) -> None:
+    """Copies the editor's folder, and the network in half precision.
+
+    Raises:
+        ModelError: the network's file cannot be read.
+    """
+    state = {key: value.half() if value.is_floating_point() else value for key, value in read_weights(network).items()}
+    write_atomic(WEIGHTS / "segmentation.safetensors", safetensors.torch.save(state))
+    shutil.rmtree(WEIGHTS / "editor", ignore_errors=True)
+    shutil.copytree(editor, WEIGHTS / "editor")
+
+
+if __name__ == "__main__":
+    ship(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,89 @@
+"""Rows of pictures under captions, as one PNG."""
+
+import functools
+import importlib.util
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from zsda.data.labels import colourise
+from zsda.runs import write_atomic
+
+Panel = NDArray[np.uint8]
+"""A photograph, RGB [H, W, 3], or a label map, train ids [H, W]."""
+
+_BACKGROUND, _INK = (250, 250, 248), (34, 34, 34)
+_GAP, _MARGIN = 6, 12
+_LARGEST, _SMALLEST = 22, 9
+
+
+def picture_sheet(captions: Sequence[str], rows: Sequence[Sequence[Panel]], scale: int = 1) -> Image.Image:
+    """Lays out rows of pictures, all at the size of the first one times ``scale``.
+
+    Photographs are scaled with Lanczos. Label maps are painted in the Cityscapes colours, what is ignored or no class in black,
+    and scaled to the nearest, so that no colour appears that stands for another class.
+
+    Args:
+        captions: one for each column.
+        rows: as many pictures in each row as there are captions.
+        scale: enlargement, a whole number of at least 1.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        ValueError: no rows, or a row of another length than the captions.
+    """
+    if not rows or any(len(row) != len(captions) for row in rows):
+        raise ValueError(f"{len(captions)} captions over rows of {[len(row) for row in rows]} pictures")
+    height, width = (length * scale for length in rows[0][0].shape[:2])
+    font = _fitting_font(captions, width)
+    top = _MARGIN + sum(font.getmetrics()) + _GAP
+    size = (
+        2 * _MARGIN + len(captions) * (width + _GAP) - _GAP,
+        top + len(rows) * (height + _GAP) - _GAP + _MARGIN,
+    )
+    sheet = Image.new("RGB", size, _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for column, caption in enumerate(captions):
+        left = _MARGIN + column * (width + _GAP)
+        draw.text((left + width / 2, top - _GAP), caption, fill=_INK, font=font, anchor="md")
+        for row, panels in enumerate(rows):
+            sheet.paste(_fit(panels[column], (width, height)), (left, top + row * (height + _GAP)))
+    return sheet
+
+
+def write_picture_sheet(path: Path, captions: Sequence[str], rows: Sequence[Sequence[Panel]], scale: int = 1) -> None:
+    """Writes what `picture_sheet` lays out as a PNG.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    picture_sheet(captions, rows, scale).save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())
+
+
+def _fit(panel: Panel, size: tuple[int, int]) -> Image.Image:
+    if panel.ndim == 2:
+        return Image.fromarray(colourise(panel)).resize(size, Image.Resampling.NEAREST)
+    return Image.fromarray(panel).resize(size, Image.Resampling.LANCZOS)
+
+
+def _fitting_font(captions: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
+    """Returns the largest font in which every caption fits over its column, within reason."""
+    sizes = range(_LARGEST, _SMALLEST, -1)
+    fitting = (size for size in sizes if all(_font(size).getlength(caption) <= width for caption in captions))
+    return _font(next(fitting, _SMALLEST))
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # The file is taken from matplotlib without importing it, which takes as long as everything else here.
+    spec = importlib.util.find_spec("matplotlib")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    return ImageFont.truetype(str(folder / "mpl-data/fonts/ttf/DejaVuSans.ttf"), size)

@@ -1,0 +1,122 @@
+import csv
+import io
+import os
+
+import pytest
+
+from tests.reporting.made import add_scores, make_run
+from zsda.errors import StoreError
+from zsda.reporting.results import read_results, results_csv, warn_of_unequal_lengths
+from zsda.runs import RunFolder, matching_runs
+
+
+def read(root, protocol="sdgpa"):
+    return read_results(matching_runs(root, ["*"]), protocol)
+
+
+def test_each_run_tells_what_it_is_and_what_it_reached(tmp_path):
+    make_run(tmp_path, "sdgpa", "fog", 3, {"day": 0.5, "fog": 0.4})
+    make_run(tmp_path, "source_only", "night", 1, {"day": 0.6})
+    adapted, source = sorted(read(tmp_path), key=lambda result: result.method)
+    assert (adapted.run, adapted.method, adapted.domain, adapted.seed) == ("fog_sdgpa_seed3", "sdgpa", "fog", 3)
+    assert (adapted.protocol, adapted.size) == ("sdgpa", (64, 128))
+    assert adapted.settings["fog"] == {"miou": 0.2, "miou_present": 0.4, "accuracy": 0.9}
+    assert source.domain is None, "a domain that it saw nothing of"
+
+
+def test_evaluations_of_one_run_add_up_and_the_newer_counts(tmp_path):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"day": 0.5})
+    add_scores(run, {"fog": 0.3, "rain": 0.2})
+    add_scores(run, {"fog": 0.4})
+    add_scores(run, {"fog": 0.9}, protocol="full")
+    add_scores(run / "eval/first_phase", {"fog": 0.9})
+    for folder, seconds in (("fog+rain_sdgpa", 1), ("fog_sdgpa", 2), ("day_sdgpa", 3)):
+        os.utime(run / "eval" / folder / "scores.json", (seconds, seconds))
+    (result,) = read(tmp_path)
+    assert {name: scores["miou_present"] for name, scores in result.settings.items()} == {
+        "day": 0.5,
+        "fog": 0.4,
+        "rain": 0.2,
+    }
+    os.utime(run / "eval/fog+rain_sdgpa/scores.json", (5, 5))
+    assert read(tmp_path)[0].settings["fog"]["miou_present"] == 0.3
+
+
+def test_what_is_left_out_is_said(tmp_path, caplog):
+    make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4}, left_out=["a.png"])
+    make_run(tmp_path, "sdgpa", "fog", 1)
+    make_run(tmp_path, "sdgpa", "fog", 2, {"fog": 0.4}, protocol="full")
+    assert [result.seed for result in read(tmp_path)] == [0]
+    assert caplog.messages == [
+        "fog_sdgpa_seed0: damaged images were left out of its scores",
+        "left out: fog_sdgpa_seed1, not evaluated yet",
+        "left out: fog_sdgpa_seed2, scored with protocol full only",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (None, None, r"no scores of protocol sdgpa in 2 runs; evaluate them with python -m zsda.eval"),
+        ({"protocol": "full"}, None, r"no scores of protocol sdgpa in 2 runs; give protocol=full, or evaluate with"),
+        ({}, {"size": (32, 64)}, r"different input sizes: 64x128 \(fog_sdgpa_seed0\), 32x64 \(fog_sdgpa_seed1\)"),
+    ],
+)
+def test_what_does_not_compare_is_refused(tmp_path, first, second, message):
+    for seed, options in enumerate((first, second)):
+        make_run(tmp_path, "sdgpa", "fog", seed, None if options is None else {"fog": 0.4}, **(options or {}))
+    with pytest.raises(StoreError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"digest": "b"}, "with different weights; score them together"),
+        ({"size": (1, 2)}, "with different size; score"),
+    ],
+)
+def test_settings_of_one_run_belong_together(tmp_path, more, message):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"day": 0.5, "fog": 0.4})
+    add_scores(run, {"fog": 0.3}, **more)
+    os.utime(run / "eval/day+fog_sdgpa/scores.json", (1, 1))
+    with pytest.raises(StoreError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"protocol": "sdgpa"}'])
+def test_a_foreign_file_is_named(tmp_path, content):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
+    (run / "eval/fog_sdgpa/scores.json").write_text(content)
+    with pytest.raises(StoreError, match=r"fog_sdgpa/scores.json: not what python -m zsda.eval wrote"):
+        read(tmp_path)
+
+
+def test_a_foreign_run_is_named(tmp_path):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
+    (run / "run.json").write_text('{"settings": {}}')
+    with pytest.raises(StoreError, match=r"fog_sdgpa_seed0/run.json names no 'method'"):
+        read(tmp_path)
+
+
+def test_the_csv_has_a_row_for_each_run_and_setting(tmp_path):
+    make_run(tmp_path, "source_only", None, 0, {"fog": 0.25, "day": 0.5})
+    make_run(tmp_path, "sdgpa", "fog", 1, {"fog": 0.375})
+    rows = list(csv.reader(io.StringIO(results_csv(read(tmp_path)).decode())))
+    assert rows == [
+        ["run", "method", "domain", "seed", "setting", "protocol", "miou", "miou_present", "accuracy"],
+        ["day_source_only_seed0", "source_only", "", "0", "day", "sdgpa", "0.25", "0.5", "0.9"],
+        ["day_source_only_seed0", "source_only", "", "0", "fog", "sdgpa", "0.125", "0.25", "0.9"],
+        ["fog_sdgpa_seed1", "sdgpa", "fog", "1", "fog", "sdgpa", "0.1875", "0.375", "0.9"],
+    ]
+
+
+def test_unequal_lengths_are_mentioned(tmp_path, caplog):
+    runs = []
+    for method, steps in (("source_only", 30), ("sdgpa", 30), ("oracle", 20)):
+        runs.append(RunFolder(make_run(tmp_path, method, "fog", 0)))
+        runs[-1].phase("only").finish({"steps": steps})
+    warn_of_unequal_lengths(runs[:2])
+    assert not caplog.messages
+    warn_of_unequal_lengths(runs[1:])
+    assert caplog.messages == ["not trained equally long: fog_sdgpa_seed0 30, fog_oracle_seed0 20 steps"]

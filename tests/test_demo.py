@@ -1,0 +1,110 @@
+"""``python -m zsda.demo`` from an empty folder: a city of a few pixels, an editor and networks that learn next to nothing."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.conftest import one_line, run
+from tests.pipeline import make_pipeline
+
+WORLD = [
+    "trainer=cpu", "world.size=[64,128]", "world.crop=[48,96]", "world.canvas=[128,64]", "world.patch_size=64", "world.steps=2",
+    "+world.prepare.train=4", "+world.prepare.val=2", "+world.prepare.test=2", "+world.prepare.size=[64,128]",
+    "world.epochs.single=2", "world.epochs.intermediate=1", "world.epochs.target=1", "world.epochs.horizon=1",
+]  # fmt: skip
+WORDS = [
+    *WORLD,
+    "rows=2",
+    'generate_options=["num_workers=0"]',
+    'train_options=["model=deeplabv3plus","model.backbone=resnet18","data.batch_size=2","data.num_workers=0"]',
+    'eval_options=["num_workers=0"]',
+]
+MADE = ("data/miniature/fog_*/leftImg8bit/*/*/*.png", "runs/demo/*/*/*.safetensors", "runs/demo/*/eval/*/scores.json")
+
+
+@pytest.fixture(scope="module")
+def editor(tmp_path_factory):
+    return f"world.editor={make_pipeline(tmp_path_factory.mktemp('editor') / 'tiny')}"
+
+
+@pytest.fixture(scope="module")
+def shown(editor, tmp_path_factory):
+    """An empty folder, and what the first demo in it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    result = run("demo", *WORDS, editor, cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder, result.stdout
+
+
+def made(folder):
+    return {path: path.stat().st_mtime_ns for pattern in MADE for path in folder.glob(pattern)}
+
+
+def test_the_commands_are_shown_as_one_would_type_them(shown):
+    _, output = shown
+    commands = [line for line in output.splitlines() if line.startswith("python -m zsda.")]
+    assert [line.split()[2] for line in commands] == [
+        "zsda.generate",
+        "zsda.generate",
+        "zsda.train",
+        "zsda.train",
+        "zsda.eval",
+    ]
+    assert all(" world=miniature trainer=cpu 'world.size=[64,128]'" in line for line in commands)
+    assert commands[1].endswith("domain=fog seed=0 num_workers=0 split=val limit=2")
+    assert commands[3].endswith("data.batch_size=2 data.num_workers=0 experiment=fog")
+
+
+def test_sheet_and_summary(shown):
+    folder, output = shown
+    summary = json.loads((folder / "runs/demo/summary.json").read_text())
+    steps = ["eval", "generate", "generate_val", "sheet", "train_sdgpa", "train_source_only", "world"]
+    assert sorted(summary["seconds"]) == steps
+    assert all(seconds > 0 for seconds in summary["seconds"].values())
+    for method, name in (("source_only", "day_source_only_seed0"), ("sdgpa", "fog_sdgpa_seed0")):
+        scores = json.loads((folder / f"runs/demo/{name}/eval/day+fog_sdgpa/scores.json").read_text())["settings"]
+        expected = {"target": scores["fog"]["miou_present"], "day": scores["day"]["miou_present"]}
+        assert summary["miou"][method] == expected
+        assert f"{100 * expected['target']:.1f}" in output
+    width, height = Image.open(folder / "runs/demo/sheet.png").size
+    assert width == 12 + 7 * (256 + 6) - 6 + 12
+    assert 2 * (128 + 6) < height < 2 * (128 + 6) + 70
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == ["demo"]
+    assert "not trained equally long" not in output
+
+
+def test_a_second_start_does_nothing_again(shown, editor):
+    folder, _ = shown
+    before = made(folder)
+    assert len(before) == 2 * (4 + 2) + 6 + 3 + 2, "edits, renders, weights and scores"
+    result = run("demo", *WORDS, editor, cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert made(folder) == before
+    assert result.stdout.count("0 made") == 4
+    assert result.stdout.count("finished before, skipped") == 3
+    assert result.stdout.count("scored before, read from") == 2
+
+
+def test_a_step_that_fails_ends_the_demo_with_its_exit_code(zsda, tmp_path):
+    result = zsda("demo", *WORLD, 'generate_options=["nonsense=1"]')
+    assert result.returncode == 2
+    step, demo = [line for line in result.stderr.splitlines() if line.startswith("zsda.")]
+    assert step.startswith("zsda.generate: no option 'nonsense'")
+    assert demo.startswith("zsda.demo: zsda.generate ended with exit code 2")
+    assert not (tmp_path / "work/runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("domain.name=dusk", "domain=dusk has no images to compare with; expected fog, game, night, rain, snow"),
+        ("world=real", "world=real has no renders to compare with; expected world=miniature"),
+        ("rows=0", "rows=0; expected a whole number of at least 1"),
+    ],
+)
+def test_bad_input_gets_one_line_before_anything_is_done(zsda, tmp_path, word, message):
+    result = zsda("demo", word)
+    assert result.returncode == 2
+    assert message in one_line(result)
+    assert not list((tmp_path / "work").iterdir())
