@@ -119,7 +119,7 @@ def test_the_command_line_wins_over_the_experiment_and_the_world():
         (
             "eval",
             ["setting=dawn"],
-            "Could not find 'setting/dawn' Available options in 'setting': day fog game night rain snow",
+            "Could not find 'setting/dawn' Available options in 'setting': day edited fog game night rain rendered snow",
         ),
         ("train", ["data.batchsize=3"], "no option 'data.batchsize'; did you mean data.batch_size"),
         ("train", ["trainer.max_epoch"], "trainer.max_epoch"),

@@ -166,3 +166,23 @@ def test_bad_input_gets_one_line(zsda, trained, world_with_sets, more, message):
     result = zsda("eval", "setting=night", f"data_root={world_with_sets}", "trainer=cpu", *more, cwd=trained)
     assert result.returncode == 2, result.stderr
     assert message in one_line(result)
+
+
+def test_the_rendered_setting_belongs_to_a_domain(zsda, trained, world_with_sets):
+    common = [
+        "eval",
+        "setting=[day,rendered]",
+        f"data_root={world_with_sets}",
+        "trainer=cpu",
+        "num_workers=0",
+        f"run={RUN}",
+    ]
+    assert "belong to a domain; give edits_of=night" in one_line(zsda(*common, cwd=trained))
+    result = zsda(*common, "edits_of=night", cwd=trained)
+    assert result.returncode == 0, result.stderr
+    stored = scores(trained, "day+rendered_sdgpa")
+    assert stored["images"] == {"day": 4, "rendered": 4}
+    # The same scenes and labels, shown otherwise.
+    labelled = [np.sum(stored["settings"][name]["confusion"], axis=1).tolist() for name in ("day", "rendered")]
+    assert labelled[0] == labelled[1]
+    assert stored["settings"]["day"]["iou"] != stored["settings"]["rendered"]["iou"]

@@ -19,6 +19,7 @@ def installed(tmp_path_factory):
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder / "dist"], cwd=ROOT, check=True
     )
     (wheel,) = (folder / "dist").glob("zsda-*.whl")
+    assert wheel.stat().st_size <= 36e6
     pip = [
         sys.executable,
         "-m",
@@ -43,30 +44,29 @@ def test_the_installed_copy_is_what_runs(installed, tmp_path):
     assert found.stdout.count(installed["PYTHONPATH"]) == 2
 
 
-@pytest.mark.parametrize("command", ["generate", "train", "eval"])
+@pytest.mark.parametrize("command", ["generate", "train", "eval", "report", "demo", "miniature.editor"])
 def test_help(installed, tmp_path, command):
     result = run(command, "--help", cwd=tmp_path, env=installed)
     assert result.returncode == 0
-    assert "world       where data and editor come from" in result.stdout
+    assert "world       where data, editor and network come from" in result.stdout
 
 
-def test_a_miniature_training_from_an_empty_folder(installed, tmp_path):
-    small = ["+world.prepare.train=8", "+world.prepare.val=4", "+world.prepare.test=2"]
-    trained = run(
-        "train", "method=source_only", "world=miniature", *small, "model.backbone=resnet18", "trainer=cpu", "data.num_workers=0",
-        "method.phases.source.epochs=1", "method.phases.source.horizon=1", cwd=tmp_path, env=installed,
-    )  # fmt: skip
-    assert trained.returncode == 0, trained.stdout + trained.stderr
-    scored = run(
-        "eval",
-        "setting=[day,game]",
+def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
+    world = [
         "world=miniature",
-        *small,
+        "+world.prepare.train=8",
+        "+world.prepare.val=4",
+        "+world.prepare.test=2",
         "trainer=cpu",
-        "num_workers=0",
-        cwd=tmp_path,
-        env=installed,
-    )
-    assert scored.returncode == 0, scored.stdout + scored.stderr
+    ]
+    short = [f"world.epochs.{length}=1" for length in ("intermediate", "target", "horizon")]
+    commands = [
+        ("generate", "domain=game", "num_workers=0"),
+        ("train", "experiment=game", "data.num_workers=0", *short),
+        ("eval", "setting=[day,game]", "num_workers=0"),
+    ]
+    for command, *words in commands:
+        done = run(command, *world, *words, cwd=tmp_path, env=installed)
+        assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs"]
-    assert (tmp_path / "runs/day_source_only_seed0/eval/day+game_sdgpa/scores.json").is_file()
+    assert (tmp_path / "runs/game_sdgpa_seed0/eval/day+game_sdgpa/scores.json").is_file()

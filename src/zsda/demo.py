@@ -49,7 +49,8 @@ def main(config: DictConfig) -> None:
 
 def _check(config: DictConfig) -> str:
     seed_of(config)
-    scored = sorted({path.stem for path in (conf_dir() / "setting").glob("*.yaml")} - {"day"})
+    settings, domains = ({path.stem for path in (conf_dir() / group).glob("*.yaml")} for group in ("setting", "domain"))
+    scored = sorted(settings & domains)
     if config.domain.name not in scored:
         raise ConfigError(f"domain={config.domain.name} has no images to compare with; expected {', '.join(scored)}")
     if config.world.prepare is None:

@@ -28,6 +28,8 @@ def main(config: DictConfig) -> float:
     if "settings" not in config:
         names = "day, night, snow, rain, fog or game"
         raise ConfigError(f"which setting? give setting={names}, or several as setting=[day,night]")
+    if OmegaConf.is_missing(config, "edits_of") and {"edited", "rendered"} & config.settings.keys():
+        raise ConfigError("setting=edited and setting=rendered belong to a domain; give edits_of=night, for example")
     pattern = OmegaConf.is_list(config.run) or any(sign in str(config.run) for sign in "*?[")
     several = pattern and config.ckpt is None
     subjects = _matching(config) if several else [_single(config)]

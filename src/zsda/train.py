@@ -59,7 +59,8 @@ def main(config: DictConfig) -> float | None:
     )
     run = RunFolder(Path(config.runs_root) / config.name)
     check_phases(phases, data)
-    settings = without(plain(config), _VOLATILE)
+    # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
+    settings = without(plain(config), (*_VOLATILE, *(("domain", "data.domain") if "scope" in config.method else ())))
     run.claim(settings, choices(), [phase.name for phase in phases], provenance(), write=process_rank() == 0)
     last = run_phases(phases, ingredients, run)
     _log.info(

@@ -117,8 +117,8 @@ class Course:
             scenes = sum(len(shard) for shard in self._shards)
             shape = (scenes, len(LOOKS), LATENT_CHANNELS, height // LATENT_FACTOR, width // LATENT_FACTOR)
             out = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-            with torch.no_grad():
-                encode_pictures(autoencoder, self._shards, out)
+            device = self._trainer(logger=False, enable_checkpointing=False).strategy.root_device
+            encode_pictures(autoencoder, self._shards, out, device)
             out.flush()
             write_atomic(marker, to_json({"scale": round(1 / float(out[::50].astype(np.float32).std()), 4)}))
         return np.load(path, mmap_mode="r"), float(json.loads(marker.read_text())["scale"])

@@ -17,6 +17,12 @@ from zsda.data.datamodules import hash32
 from zsda.hardware import is_fast_in_bf16
 from zsda.miniature.school.parts import Part
 
+SHIFT = 3.0
+"""How far the noise levels of the lessons are shifted towards much noise (Esser et al., ICML 2024, section 5.3.2).
+
+The picture to edit tells nearly everything already; what is left to choose is chosen where there is much noise.
+"""
+
 
 class CropLessons(Dataset[Tensor]):
     """Random square crops of random pictures, a function of (seed, epoch, index) alone.
@@ -144,7 +150,9 @@ class DenoisingTask(_Trained):
         sentence = torch.where(without_text, len(self._sentences) - 1, sentence)
         before = before * (~without_image)[:, None, None, None]
         noise = torch.randn_like(target)
-        times = torch.randint(0, self._scheduler.config.num_train_timesteps, (len(target),), device=target.device)
+        share = torch.rand(len(target), device=target.device)
+        share = SHIFT * share / (1 + (SHIFT - 1) * share)
+        times = (share * self._scheduler.config.num_train_timesteps).long()
         noisy = self._scheduler.add_noise(target, noise, times)
         velocity = self._scheduler.get_velocity(target, noise, times)
         inputs = torch.cat([noisy, before], dim=1).contiguous(memory_format=torch.channels_last)
@@ -208,13 +216,19 @@ def teach_words(
     return math.fsum(right) / len(right)
 
 
-def encode_pictures(autoencoder: Part, shards: Sequence[NDArray[np.uint8]], out: NDArray[np.float16]) -> None:
+@torch.no_grad()
+def encode_pictures(
+    autoencoder: Part, shards: Sequence[NDArray[np.uint8]], out: NDArray[np.float16], device: torch.device
+) -> None:
     """Encodes all pictures of the lessons into ``out``, float16 [scenes, looks, C, h, w]."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=is_fast_in_bf16(torch.device("cpu"))):
-        scene = 0
+    autoencoder.to(device)
+    done = 0
+    with torch.autocast(device.type, torch.bfloat16, enabled=is_fast_in_bf16(device)):
         for shard in track(shards, description="latents"):
-            for pictures in shard:
-                images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() / 127.5 - 1
+            for some in np.array_split(shard, max(len(shard) // 4, 1)):
+                pictures = some.reshape(-1, *some.shape[2:]).transpose(0, 3, 1, 2)
+                images = torch.from_numpy(np.ascontiguousarray(pictures)).to(device).float() / 127.5 - 1
                 latents = autoencoder.encode(images.contiguous(memory_format=torch.channels_last)).latents
-                out[scene] = latents.float().half().numpy()
-                scene += 1
+                out[done : done + len(some)] = latents.half().cpu().numpy().reshape(len(some), -1, *latents.shape[1:])
+                done += len(some)
+    autoencoder.cpu()
