@@ -63,7 +63,7 @@ def make_unet() -> Part:
         sample_size=PATCH // LATENT_FACTOR,
         in_channels=2 * LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(64, 128, 192),
+        block_out_channels=(64, 128, 176),
         # Attention is dear where latents are many, and looks are a matter of the whole picture.
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
@@ -71,18 +71,23 @@ def make_unet() -> Part:
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
         norm_num_groups=16,
+        resnet_time_scale_shift="scale_shift",
     )
 
 
 def make_scheduler() -> Part:
-    """Returns the noise schedule: zero signal at its end, so that night can become dark and snow white."""
+    """Returns the noise schedule: zero signal at its end, so that night can become dark and snow white.
+
+    The denoiser says what the edited picture is, not the noise in it: that is close to the picture to edit at every noise
+    level, and a small network learns it in a tenth of the time.
+    """
     from diffusers import DDIMScheduler
 
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        prediction_type="sample",
         rescale_betas_zero_snr=True,  # Lin et al., WACV 2024
         timestep_spacing="trailing",
         clip_sample=False,

@@ -125,7 +125,7 @@ class AutoencoderTask(_Trained):
 
 
 class DenoisingTask(_Trained):
-    """Trains the denoiser on v-prediction (Salimans and Ho, ICLR 2022) with conditions left out at random.
+    """Trains the denoiser to say what the edited picture is, with conditions left out at random.
 
     As in InstructPix2Pix (section 3.2), the instruction, the picture, or both are left out in 5 % of the lessons each, so
     that both guidance scales have something to hold against.
@@ -154,10 +154,9 @@ class DenoisingTask(_Trained):
         share = SHIFT * share / (1 + (SHIFT - 1) * share)
         times = (share * self._scheduler.config.num_train_timesteps).long()
         noisy = self._scheduler.add_noise(target, noise, times)
-        velocity = self._scheduler.get_velocity(target, noise, times)
         inputs = torch.cat([noisy, before], dim=1).contiguous(memory_format=torch.channels_last)
         words = self._sentences.to(target.device)[sentence]
-        return F.mse_loss(self.unet(inputs, times, words).sample.float(), velocity)
+        return F.mse_loss(self.unet(inputs, times, words).sample.float(), target)
 
     def training_step(self, batch: dict[str, Any], _index: int) -> Tensor:
         """Takes ``before`` and ``after`` [B, C, h, h] and ``sentence`` [B]."""
