@@ -112,23 +112,22 @@ def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world,
     assert (tmp_path / "work/runs/day_source_only_seed0/source/weights.safetensors").is_file()
 
 
+ONE_STEP = [
+    "method=source_only", "data.transform.size=[64,128]", "data.transform.crop=null", "data.num_workers=0", "trainer=cpu",
+    "model.backbone=resnet18", "model.pretrained=false", "~method.phases.source.epochs", "+method.phases.source.steps=1",
+    "method.phases.source.horizon=1",
+]  # fmt: skip
+
+
 def test_a_sweep_runs_every_combination(zsda, world, tmp_path):
-    result = zsda(
-        "train", "-m", "seed=1,2", "method=source_only", f"data_root={world}", "data.transform.size=[64,128]",
-        "data.transform.crop=null", "data.num_workers=0", "trainer=cpu", "model.backbone=resnet18", "model.pretrained=false",
-        "~method.phases.source.epochs", "+method.phases.source.steps=1", "method.phases.source.horizon=1",
-    )  # fmt: skip
+    result = zsda("train", "-m", "seed=1,2", *ONE_STEP, f"data_root={world}")
     assert result.returncode == 0, result.stderr
     found = sorted(path.parent.parent.name for path in (tmp_path / "work/runs").glob("*/source/phase.json"))
     assert found == ["day_source_only_seed1", "day_source_only_seed2"]
 
 
 def test_a_sweep_over_domains_trains_once_what_sees_none(zsda, world, tmp_path):
-    result = zsda(
-        "train", "-m", "domain=night,fog", "method=source_only", f"data_root={world}", "data.transform.size=[64,128]",
-        "data.transform.crop=null", "data.num_workers=0", "trainer=cpu", "model.backbone=resnet18", "model.pretrained=false",
-        "~method.phases.source.epochs", "+method.phases.source.steps=1", "method.phases.source.horizon=1",
-    )  # fmt: skip
+    result = zsda("train", "-m", "domain=night,fog", *ONE_STEP, f"data_root={world}")
     assert result.returncode == 0, result.stderr
     (run,) = (tmp_path / "work/runs").glob("*/run.json")
     assert run.parent.name == "day_source_only_seed0"

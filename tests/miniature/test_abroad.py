@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 
 from tests.miniature.compare import differing_fields
+from tests.miniature.conftest import SEEDS
 from zsda.miniature import optics, weather
 from zsda.miniature.abroad import LOOKS
 from zsda.miniature.scenes import Scene, render_scene
 from zsda.miniature.weather import apply_look
-
-SEEDS = range(6)
-
-
-@pytest.fixture(scope="module")
-def scenes() -> list[Scene]:
-    return [render_scene(seed) for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 
 from tests.miniature.compare import differing_fields
+from tests.miniature.conftest import SEEDS
 from zsda.errors import ConfigError
 from zsda.miniature.scenes import Scene, render_scene
 from zsda.miniature.weather import LOOKS, Fog, Night, apply_look
-
-SEEDS = range(6)
-
-
-@pytest.fixture(scope="module")
-def scenes() -> list[Scene]:
-    return [render_scene(seed) for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
