@@ -103,10 +103,10 @@ def test_the_editor_opens_and_edits_with_diffusers_alone(finished, tmp_path):
     save_editor(tmp_path / "editor", autoencoder, encoder, tokenizer, unet)
     assert {path.suffix for path in (tmp_path / "editor/unet").iterdir()} == {".json", ".safetensors"}
     code = """
-import sys, numpy, torch
+import sys, numpy
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from PIL import Image
-pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(sys.argv[1], torch_dtype=torch.float32)
+pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(sys.argv[1])
 pipeline.set_progress_bar_config(disable=True)
 image = Image.fromarray(numpy.zeros((64, 64, 3), numpy.uint8))
 edited = pipeline("make it rain", image, num_inference_steps=2, guidance_scale=2.0, image_guidance_scale=1.2).images[0]

@@ -1,5 +1,6 @@
 """The parts of the small editor: each a genuine class of diffusers or transformers, in a small size."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from zsda.miniature.school.instructions import MAX_LENGTH
+from zsda.runs import to_json, write_atomic
 
 Part = Any
 """A part of a pipeline; diffusers and transformers are not typed."""
@@ -110,3 +112,6 @@ def save_editor(folder: Path, vae: Part, text_encoder: Part, tokenizer: Part, un
         requires_safety_checker=False,
     )
     pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+    # transformers opens a model in the precision that its config names, diffusers in float32 unless told otherwise.
+    config = folder / "text_encoder/config.json"
+    write_atomic(config, to_json(json.loads(config.read_bytes()) | {"dtype": "float32"}))
