@@ -95,11 +95,21 @@ def test_a_step_that_fails_ends_the_demo_with_its_exit_code(zsda, tmp_path):
     assert not (tmp_path / "work/runs").exists()
 
 
+def test_configs_of_ones_own_reach_every_step(zsda, tmp_path):
+    own = tmp_path / "own"
+    (own / "trainer").mkdir(parents=True)
+    (own / "trainer/mine.yaml").write_text("defaults:\n  - cpu\n")
+    result = zsda("demo", "--config-dir", own, *WORLD[1:], "trainer=mine", 'generate_options=["nonsense=1"]')
+    assert f"python -m zsda.generate --config-dir {own} world=miniature" in result.stdout
+    assert "zsda.generate: no option 'nonsense'" in result.stderr, "and not 'mine'"
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [
         ("domain.name=dusk", "domain=dusk has no images to compare with; expected fog, game, night, rain, snow"),
-        ("world=real", "world=real has no renders to compare with; expected world=miniature"),
+        ("world=real", "world=real has no renders or no editor; expected world=miniature"),
+        ("world=abroad", "world=abroad has no renders or no editor; expected world=miniature"),
         ("rows=0", "rows=0; expected a whole number of at least 1"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import zsda
 from zsda.errors import StoreError
 from zsda.runs import RunFolder, differences, latest_finished_run, matching_runs, provenance, without, write_atomic
 
@@ -110,3 +111,9 @@ def test_without_drops_nested_keys_and_leaves_the_original():
 
 def test_provenance_is_plain():
     assert json.loads(json.dumps(provenance()))["versions"]["torch"]
+
+
+def test_provenance_names_the_command_as_it_was_started(monkeypatch):
+    for script, command in (("train.py", "zsda.train"), ("miniature/editor.py", "zsda.miniature.editor")):
+        monkeypatch.setattr("sys.argv", [str(Path(zsda.__file__).parent / script), "seed=1"])
+        assert provenance()["command"] == ["python", "-m", command, "seed=1"]

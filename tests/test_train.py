@@ -33,9 +33,10 @@ def test_a_run_folder_explains_itself(trained):
     assert sorted(path.name for path in trained.iterdir()) == ["runs"]
 
 
-def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world_with_sets):
+@pytest.mark.parametrize("more", [[], ["+world.num_workers=7", "world.steps=3"]], ids=["same", "nothing it reads"])
+def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world_with_sets, more):
     before = (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns
-    result = zsda("train", *words(own_configs, world_with_sets), cwd=trained)
+    result = zsda("train", *words(own_configs, world_with_sets, *more), cwd=trained)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("finished before, skipped") == 2
     assert (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns == before

@@ -218,7 +218,9 @@ def trainer_factory(node: DictConfig) -> Callable[..., Any]:
             "-m with trainer.strategy over several devices would start the whole sweep once per device; use trainer.devices=1, "
             "torchrun, or hydra/launcher=submitit_slurm"
         )
-    make = build(node, precision=_precision(node)) if node.precision == "fast" else build(node)
+    if node.precision == "fast":
+        node.precision = _precision(node)  # so that a run records what it was, and is not continued in another one
+    make = build(node)
 
     def guarded(**arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
         try:

@@ -53,8 +53,8 @@ def _check(config: DictConfig) -> str:
     scored = sorted(settings & domains)
     if config.domain.name not in scored:
         raise ConfigError(f"domain={config.domain.name} has no images to compare with; expected {', '.join(scored)}")
-    if config.world.prepare is None:
-        raise ConfigError(f"world={choices()['world']} has no renders to compare with; expected world=miniature")
+    if not (config.world.prepare and config.world.editor):
+        raise ConfigError(f"world={choices()['world']} has no renders or no editor; expected world=miniature")
     if not isinstance(config.rows, int) or config.rows < 1:
         raise ConfigError(f"rows={config.rows}; expected a whole number of at least 1")
     return str(config.domain.name)
@@ -62,7 +62,9 @@ def _check(config: DictConfig) -> str:
 
 def _commands(config: DictConfig, domain: str, runs: list[str]) -> list[tuple[str, str, list[str]]]:
     words = HydraConfig.get().overrides.task
-    world = [f"world={choices()['world']}", *(word for word in words if word.lstrip("+~").startswith(_FOR_ALL))]
+    own_configs = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
+    found = [word for folder in own_configs for word in ("--config-dir", folder)]
+    world = [*found, f"world={choices()['world']}", *(word for word in words if word.lstrip("+~").startswith(_FOR_ALL))]
     own = [word for word in words if word.startswith("domain.")]
     seed, root = f"seed={config.seed}", f"runs_root={config.runs_root}"
     generate = ["generate", *world, f"domain={domain}", *own, seed, *config.generate_options]

@@ -16,12 +16,15 @@ def main(config: DictConfig) -> None:
     from rich.console import Console
 
     from zsda.reporting.comparison import Comparison
-    from zsda.reporting.results import read_results, results_csv
+    from zsda.reporting.results import read_results, results_csv, warn_of_unequal_lengths
     from zsda.reporting.tables import comparison_table, markdown_table
     from zsda.runs import matching_runs, write_atomic
 
     patterns = [str(name) for name in (config.runs if OmegaConf.is_list(config.runs) else [config.runs])]
-    results = read_results(matching_runs(Path(config.runs_root), patterns), config.protocol)
+    runs = matching_runs(Path(config.runs_root), patterns)
+    results = read_results(runs, config.protocol)
+    compared = {result.run for result in results}
+    warn_of_unequal_lengths([run for run in runs if run.path.name in compared])
     comparison = Comparison(results)
     out = Path(config.out)
     write_atomic(out / "table.md", markdown_table(comparison).encode())

@@ -247,7 +247,7 @@ def _show(value: Any) -> str:  # noqa: ANN401 - a JSON value
 def provenance() -> dict[str, Any]:
     """Describes this start: command line, time, versions, git revision, host."""
     return {
-        "command": ["python", "-m", f"zsda.{Path(sys.argv[0]).stem}", *sys.argv[1:]],
+        "command": ["python", "-m", _module(Path(sys.argv[0]).resolve()), *sys.argv[1:]],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_revision(),
         "host": platform.node(),
@@ -255,6 +255,13 @@ def provenance() -> dict[str, Any]:
             name: version(name) for name in ("zsda", "torch", "torchvision", "lightning", "diffusers", "numpy")
         },
     }
+
+
+def _module(script: Path) -> str:
+    root = Path(__file__).resolve().parents[1]
+    return ".".join(
+        (script.relative_to(root) if script.is_relative_to(root) else Path("zsda", script.name)).with_suffix("").parts
+    )
 
 
 def _git_revision() -> str | None:

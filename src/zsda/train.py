@@ -25,6 +25,8 @@ _VOLATILE = (
     "runs_root",
     "name",
     "data.num_workers",
+    # Of a world, what training does not read, and what stands under data, method and trainer once more.
+    *(f"world.{key}" for key in ("num_workers", "epochs", "editor", "steps", "text_guidance", "image_guidance")),
     *(f"trainer.{key}" for key in ("_target_", "_partial_", "accelerator", "strategy", "log_every_n_steps")),
     *(f"trainer.{key}" for key in ("enable_model_summary", "enable_progress_bar", "check_val_every_n_epoch")),
 )

@@ -40,7 +40,7 @@ def subject(tmp_path):
 
 def scorer(root, *conditions, **more):
     datasets = {condition: ACDC(root, condition) for condition in conditions or ("fog", "rain")}
-    return Scorer(datasets, trainer=TRAINER, batch_size=2, num_workers=0, **{"protocol": "sdgpa", **more})
+    return Scorer(datasets, batch_size=2, num_workers=0, **{"protocol": "sdgpa", "trainer": TRAINER, **more})
 
 
 def test_what_was_scored_before_is_read(root, subject, tmp_path):
@@ -64,6 +64,7 @@ def test_it_is_scored_again_unless_all_is_equal(root, subject, tmp_path):
     assert not scorer(root).score(subject).known, "a single run is always scored"
     assert not known(subject, masks=True)
     assert not known(subject, protocol="full")
+    assert not known(subject, trainer=partial(TRAINER, precision="bf16-mixed"))
     assert not known(Subject(subject.title, subject.weights, [16, 32], subject.out, OneClass))
     assert not known(subject), "the scores on disk are now those at another size"
 
@@ -75,6 +76,10 @@ def test_it_is_scored_again_unless_all_is_equal(root, subject, tmp_path):
     assert not known(subject)
 
     whole = image.read_bytes()
+    image.unlink()
+    image.symlink_to("nowhere.png")
+    assert len(scorer(root).score(subject).left_out) == 1
+    image.unlink()
     image.write_bytes(whole[: len(whole) // 2])
     assert len(scorer(root).score(subject).left_out) == 1
     assert not known(subject), "what lacks damaged images is no result to keep"

@@ -10,7 +10,7 @@ from zsda.reporting.tables import comparison_table, markdown_table
 
 def result(method, domain, seed, **settings):
     scores = {name: {"miou": 0.0, "miou_present": value / 100, "accuracy": 0.0} for name, value in settings.items()}
-    return RunScores(f"{domain}_{method}_seed{seed}", method, domain, seed, "sdgpa", (64, 128), scores)
+    return RunScores(f"{domain}_{method}_seed{seed}", method, domain, seed, "sdgpa", (64, 128), scores, {})
 
 
 @pytest.fixture
@@ -65,9 +65,11 @@ def test_gain_and_share(comparison):
     assert sdgpa.target == Summary(pytest.approx(0.35), pytest.approx(0.0141421, abs=1e-6), 2)
     assert sdgpa.day.mean == pytest.approx(0.44)
     assert sdgpa.gain == pytest.approx(0.13)
-    assert sdgpa.share == pytest.approx(0.13 / 0.28)
+    # The oracle has seed 0 alone: 20 of the source, 34 of the edits, 50 at the best.
+    assert sdgpa.share == pytest.approx(0.14 / 0.30)
+    assert rows["fog", "oracle"].gain == pytest.approx(0.30)
     assert rows["fog", "oracle"].share == pytest.approx(1)
-    assert rows["fog", "mine"].share == pytest.approx(-0.12 / 0.28)
+    assert rows["fog", "mine"].share == pytest.approx(-0.10 / 0.30)
     assert rows["snow", "sdgpa"].gain == pytest.approx(0.12)
     assert rows["snow", "sdgpa"].share is None
     assert rows["fog", "source_only"].gain is None
@@ -94,6 +96,11 @@ def test_a_method_without_one_of_the_domains_has_no_mean_over_them(comparison):
     assert comparison.mean_day("oracle").mean == pytest.approx(0.3)
 
 
+def test_settings_that_are_no_condition_are_no_targets():
+    comparison = Comparison([result("source_only", None, 0, fog=20, day=47, edited=40, rendered=30)])
+    assert comparison.domains == ["fog"]
+
+
 def test_domains_can_be_chosen(comparison):
     chosen = Comparison(comparison.results, ["fog"])
     assert {row.domain for row in chosen.rows()} == {"fog"}
@@ -104,7 +111,7 @@ def test_domains_can_be_chosen(comparison):
 def test_equal_runs_of_two_names_are_refused(comparison):
     twin = result("sdgpa", "fog", 1, fog=1)
     named = RunScores(
-        "mine", *(getattr(twin, key) for key in ("method", "domain", "seed", "protocol", "size", "settings"))
+        "mine", *(getattr(twin, key) for key in ("method", "domain", "seed", "protocol", "size", "settings", "files"))
     )
     with pytest.raises(StoreError, match="fog_sdgpa_seed1 and mine are both sdgpa for fog at seed 1; choose one"):
         Comparison([*comparison.results, named])
@@ -118,8 +125,8 @@ def test_the_markdown_table(comparison):
 | --- | ---: | ---: | ---: | ---: |
 | source_only | 30.0 ± 0.0 | 22.0 ± 2.8 | 26.0 ± 1.4 | 49.0 ± 2.8 |
 | sdgpa | 42.0 ± 2.8 | 35.0 ± 1.4 | 38.5 ± 2.1 | 43.0 ± 2.8 |
-| oracle | - | 50.0 | - | 30.0 |
-| mine | - | 10.0 | - | 10.0 |
+| oracle | - | 50.0 (1) | - | 30.0 (1) |
+| mine | - | 10.0 (1) | - | 10.0 (1) |
 
 mIoU of labelled classes in %, protocol sdgpa, input 64x128, mean ± sample standard deviation over seeds 0, 1.
 """
@@ -137,5 +144,5 @@ def test_the_table_on_screen(comparison):
     assert cells[0] == ["snow", "", "fog", "", "", ""]
     assert cells[2] == ["2", "2", "2", "2", "1", "1"]
     assert cells[3][3] == "35.0 ± 1.4"
-    assert cells[5] == ["-", "+12.0", "-", "+13.0", "+28.0", "-12.0"]
-    assert cells[6] == ["-", "-", "-", "46 %", "100 %", "-43 %"]
+    assert cells[5] == ["-", "+12.0", "-", "+13.0", "+30.0", "-10.0"]
+    assert cells[6] == ["-", "-", "-", "47 %", "100 %", "-33 %"]

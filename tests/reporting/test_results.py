@@ -59,6 +59,11 @@ def test_what_is_left_out_is_said(tmp_path, caplog):
     [
         (None, None, r"no scores of protocol sdgpa in 2 runs; evaluate them with python -m zsda.eval"),
         ({"protocol": "full"}, None, r"no scores of protocol sdgpa in 2 runs; give protocol=full, or evaluate with"),
+        (
+            {},
+            {"files": "b"},
+            "fog_sdgpa_seed0 and fog_sdgpa_seed1 were scored on different images of fog; evaluate both",
+        ),
         ({}, {"size": (32, 64)}, r"different input sizes: 64x128 \(fog_sdgpa_seed0\), 32x64 \(fog_sdgpa_seed1\)"),
     ],
 )
@@ -72,7 +77,7 @@ def test_what_does_not_compare_is_refused(tmp_path, first, second, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"digest": "b"}, "with different weights; score them together"),
+        ({"weights": b"others"}, "with different weights; score them together"),
         ({"size": (1, 2)}, "with different size; score"),
     ],
 )
@@ -81,6 +86,13 @@ def test_settings_of_one_run_belong_together(tmp_path, more, message):
     add_scores(run, {"fog": 0.3}, **more)
     os.utime(run / "eval/day+fog_sdgpa/scores.json", (1, 1))
     with pytest.raises(StoreError, match=message):
+        read(tmp_path)
+
+
+def test_scores_of_weights_that_are_gone_do_not_count(tmp_path):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
+    (run / "only/weights.safetensors").write_bytes(b"trained again")
+    with pytest.raises(StoreError, match=r"only/weights.safetensors is not what was scored; evaluate again"):
         read(tmp_path)
 
 
@@ -113,10 +125,13 @@ def test_the_csv_has_a_row_for_each_run_and_setting(tmp_path):
 
 def test_unequal_lengths_are_mentioned(tmp_path, caplog):
     runs = []
-    for method, steps in (("source_only", 30), ("sdgpa", 30), ("oracle", 20)):
+    for method, steps in (("source_only", 30), ("sdgpa", 30), ("target_only", 30), ("oracle", 20)):
         runs.append(RunFolder(make_run(tmp_path, method, "fog", 0)))
         runs[-1].phase("only").finish({"steps": steps})
-    warn_of_unequal_lengths(runs[:2])
+    warn_of_unequal_lengths(runs[:3])
     assert not caplog.messages
-    warn_of_unequal_lengths(runs[1:])
-    assert caplog.messages == ["not trained equally long: fog_sdgpa_seed0 30, fog_oracle_seed0 20 steps"]
+    warn_of_unequal_lengths(runs)
+    (message,) = caplog.messages
+    assert message == (
+        "not trained equally long, in steps: 30 fog_source_only_seed0, fog_sdgpa_seed0, ...; 20 fog_oracle_seed0"
+    )

@@ -56,6 +56,7 @@ class Scorer:
     ) -> None:
         self._datasets, self._protocol, self._trainer = dict(datasets), protocol, trainer
         self._batch_size, self._num_workers, self._masks = batch_size, num_workers, masks
+        self._precision = trainer(logger=False, enable_checkpointing=False).precision
         self._files = {name: fingerprint(dataset.samples) for name, dataset in datasets.items()}
 
     def score(self, subject: Subject, known: bool = False) -> Scored:
@@ -63,7 +64,7 @@ class Scorer:
 
         Args:
             subject: what to score.
-            known: read the scores where they are on disk already: of these weights, at this size, of these files.
+            known: read the scores where they are on disk already: of these weights, in this precision, at this size, of these files.
 
         Raises:
             DataError: a setting without a single labelled pixel that could be scored.
@@ -72,7 +73,12 @@ class Scorer:
         data = EvaluationData(self._datasets, self._protocol, subject.size, self._batch_size, self._num_workers)
         folder = subject.out / f"{'+'.join(self._datasets)}_{self._protocol}"
         title = f"{subject.title} - protocol {self._protocol}, input {'x'.join(map(str, subject.size))}"
-        conditions = {"protocol": self._protocol, "size": subject.size, "files": self._files}
+        conditions = {
+            "protocol": self._protocol,
+            "precision": self._precision,
+            "size": subject.size,
+            "files": self._files,
+        }
         if known and not self._masks and subject.weights.is_file():
             found = read_scores(folder, {**conditions, "weights_digest": file_digest(subject.weights)})
             if found is not None:
@@ -98,5 +104,12 @@ class Scorer:
 
 def fingerprint(samples: Sequence[Sample]) -> str:
     """Tells sets of files apart by their keys and sizes in bytes, without reading them; the same wherever they lie."""
-    sizes = [(sample.key, sample.image.stat().st_size, sample.label.stat().st_size) for sample in samples]
+    sizes = [(sample.key, _size(sample.image), _size(sample.label)) for sample in samples]
     return digest(repr(sizes).encode())
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:  # is left out, with its name, when it is read
+        return None

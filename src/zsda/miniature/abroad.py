@@ -15,7 +15,8 @@ from zsda.miniature import lamps, optics
 from zsda.miniature.camera import Floats
 from zsda.miniature.effects import Generator, saturate, smoothstep
 from zsda.miniature.geometry import Colour
-from zsda.miniature.optics import Spans, pick
+from zsda.miniature.optics import pick
+from zsda.miniature.places import Spans
 from zsda.miniature.scenes import Scene
 from zsda.miniature.sky import blend
 from zsda.miniature.weather import Look

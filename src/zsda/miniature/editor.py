@@ -10,10 +10,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsda.config import choices, command, plain, seed_of, trainer_factory
+from zsda.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
-_VOLATILE = ("out", "num_workers", *(f"trainer.{key}" for key in ("_target_", "_partial_", "accelerator", "devices")))
+_VOLATILE = ("out", "num_workers", *(f"trainer.{key}" for key in ("_target_", "_partial_", "accelerator")))
 
 
 @command("miniature.editor")
@@ -24,6 +25,10 @@ def main(config: DictConfig) -> None:
     from zsda.miniature.school.parts import save_editor
     from zsda.runs import RunFolder, provenance, without
 
+    if not 0 < config.held_out < config.scenes:
+        raise ConfigError(f"held_out={config.held_out}; expected at least 1 and fewer than scenes={config.scenes}")
+    if config.trainer.devices != 1:
+        raise ConfigError(f"trainer.devices={config.trainer.devices}; so small an editor is trained on one device")
     run = RunFolder(Path(config.out))
     trainer = trainer_factory(config.trainer)
     run.claim(without(plain(config), _VOLATILE), choices(), PHASES, provenance())

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from zsda.miniature.camera import Floats
 from zsda.miniature.effects import Generator
 from zsda.miniature.geometry import Colour
+from zsda.miniature.places import Spans
 from zsda.miniature.scenes import Scene
 from zsda.miniature.sky import blend
-
-Spans = tuple[tuple[float, float], ...]
-"""One or more intervals of a parameter, in rising order."""
 
 _GREY = np.array((0.299, 0.587, 0.114), np.float32)
 _TILE = 128  # cells a side of the random tiles
@@ -240,7 +238,7 @@ def compressed(image: Floats, quality: int) -> Floats:
 
 
 def creases(scene: Scene) -> Floats:
-    """Returns 1 where surfaces bend or end, float32 [H, W]: inverse depth is linear on planes, its Laplacian 0."""
+    """Returns 1 where surfaces bend or end, float32 [H, W]: where the inverse of their distance has a large Laplacian."""
     inverse = 1.0 / distances(scene)
     bent = np.abs(cv2.Laplacian(inverse, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REPLICATE))
     return (bent > 0.006 + 0.1 * inverse).astype(np.float32)

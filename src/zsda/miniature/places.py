@@ -10,7 +10,7 @@ from random import Random
 Colour = tuple[float, float, float]
 Colours = tuple[Colour, ...]
 Spans = tuple[tuple[float, float], ...]
-"""Intervals that a number is drawn from."""
+"""One or more intervals that a number is drawn from, in rising order."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import safetensors.torch
 
+from zsda.errors import ZsdaError
+from zsda.generation.pipelines import check_pipeline
 from zsda.models.weights import read_weights
 from zsda.runs import write_atomic
 from zsda.shipped import PREFIX, located
@@ -18,16 +20,22 @@ WEIGHTS = located(f"{PREFIX}miniature/weights")
 
 
 def ship(editor: Path, network: Path) -> None:
-    """Copies the editor's folder, and the network in half precision.
+    """Copies the editor's folder, and the network in half precision; nothing is replaced by something unreadable.
 
     Raises:
-        ModelError: the network's file cannot be read.
+        ModelError: there is no such pipeline, or the network's file cannot be read.
     """
+    check_pipeline(editor)
     state = {key: value.half() if value.is_floating_point() else value for key, value in read_weights(network).items()}
     write_atomic(WEIGHTS / "segmentation.safetensors", safetensors.torch.save(state))
     shutil.rmtree(WEIGHTS / "editor", ignore_errors=True)
-    shutil.copytree(editor, WEIGHTS / "editor")
+    shutil.copytree(editor, WEIGHTS / "editor", copy_function=shutil.copyfile)
 
 
 if __name__ == "__main__":
-    ship(Path(sys.argv[1]), Path(sys.argv[2]))
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m zsda.miniature.ship EDITOR WEIGHTS")
+    try:
+        ship(Path(sys.argv[1]), Path(sys.argv[2]))
+    except ZsdaError as error:
+        sys.exit(str(error))

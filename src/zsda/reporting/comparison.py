@@ -11,6 +11,7 @@ BASELINE, UPPER_BOUND = "source_only", "oracle"
 _METHODS = (BASELINE, "whole", "target_only", "sdgpa", UPPER_BOUND)
 _DOMAINS = ("night", "snow", "rain", "fog", "game")
 _DAY = "day"
+_NO_TARGETS = {_DAY, "edited", "rendered"}
 
 BySeed = Mapping[int, float]
 
@@ -58,9 +59,9 @@ class Row:
         method: how the runs were trained.
         target: mIoU in the domain; None where it was not scored.
         day: mIoU by day; None where it was not scored.
-        gain: of the target over that of the baseline, a share of 1; None where there is none to compare with.
-        share: of the way from the baseline to the oracle, 1 is all of it; None where one of them is missing or the oracle is no
-            better.
+        gain: of the target over that of the baseline, a share of 1, over the seeds of both; None where they share none.
+        share: of the way from the baseline to the oracle, 1 is all of it, over the seeds of all three; None where they share none
+            or the oracle is no better.
     """
 
     domain: str
@@ -98,8 +99,8 @@ class Comparison:
         self.results = list(results)
         self.methods = _ordered({result.method for result in results}, _METHODS)
         adapted = {result.domain for result in results if result.domain is not None}
-        scored = {setting for result in results if result.domain is None for setting in result.settings} - {_DAY}
-        self.domains = _ordered(domains if domains is not None else adapted | scored, _DOMAINS)
+        scored = {setting for result in results if result.domain is None for setting in result.settings}
+        self.domains = _ordered(domains if domains is not None else adapted | (scored - _NO_TARGETS), _DOMAINS)
 
     def target(self, method: str, domain: str) -> BySeed:
         """Returns seed -> mIoU in the domain, of runs for it or without any."""
@@ -141,14 +142,20 @@ class Comparison:
         }
 
     def _row(self, method: str, domain: str) -> Row:
-        target, day = summarise(self.target(method, domain)), summarise(self.day(method, domain))
-        low, high = (summarise(self.target(name, domain)) for name in (BASELINE, UPPER_BOUND))
+        target, low, high = (self.target(name, domain) for name in (method, BASELINE, UPPER_BOUND))
         gain = share = None
-        if target is not None and low is not None and method != BASELINE:
-            gain = target.mean - low.mean
-            if high is not None and high.mean > low.mean:
-                share = gain / (high.mean - low.mean)
-        return Row(domain, method, target, day, gain, share)
+        if method != BASELINE:
+            gain = _mean_step(low, target, target.keys() & low.keys())
+            common = target.keys() & low.keys() & high.keys()
+            part, way = _mean_step(low, target, common), _mean_step(low, high, common)
+            if part is not None and way is not None and way > 0:
+                share = part / way
+        return Row(domain, method, summarise(target), summarise(self.day(method, domain)), gain, share)
+
+
+def _mean_step(start: BySeed, end: BySeed, seeds: Iterable[int]) -> float | None:
+    steps = [end[seed] - start[seed] for seed in seeds]
+    return fmean(steps) if steps else None
 
 
 def _ordered(names: Iterable[str], first: Sequence[str]) -> list[str]:

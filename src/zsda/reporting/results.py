@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zsda.errors import StoreError
-from zsda.runs import RunFolder
+from zsda.runs import RunFolder, file_digest
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ class RunScores:
         protocol: of its evaluation.
         size: height, width that the network saw.
         settings: setting -> ``miou``, ``miou_present`` and ``accuracy``, shares of 1.
+        files: setting -> what tells its images and labels from others.
     """
 
     run: str
@@ -38,6 +39,7 @@ class RunScores:
     protocol: str
     size: tuple[int, ...]
     settings: Mapping[str, Mapping[str, float]]
+    files: Mapping[str, str]
 
 
 def read_results(runs: Sequence[RunFolder], protocol: str) -> list[RunScores]:
@@ -46,8 +48,8 @@ def read_results(runs: Sequence[RunFolder], protocol: str) -> list[RunScores]:
     Runs without scores of this protocol are named in a warning and left out.
 
     Raises:
-        StoreError: nothing is left; a file is no longer what ``zsda.eval`` wrote; one run was scored with different weights;
-            or the networks did not all see images of one size.
+        StoreError: nothing is left; a file is no longer what ``zsda.eval`` wrote; a run was scored with weights that it no longer
+            has; or the networks did not all see the same images at one size.
     """
     results, elsewhere = [], set()
     for run in runs:
@@ -73,7 +75,20 @@ def read_results(runs: Sequence[RunFolder], protocol: str) -> list[RunScores]:
         raise StoreError(
             f"scores at different input sizes: {shown}; choose runs that compare with runs=..., or evaluate with size=..."
         )
+    _check_same_files(results)
     return results
+
+
+def _check_same_files(results: Sequence[RunScores]) -> None:
+    first: dict[str, RunScores] = {}
+    for result in results:
+        for setting in sorted(result.settings.keys() - {"edited", "rendered"}):
+            other = first.setdefault(setting, result)
+            if other.files[setting] != result.files[setting]:
+                raise StoreError(
+                    f"{other.run} and {result.run} were scored on different images of {setting}; evaluate both with one data_root, "
+                    "or choose runs that compare with runs=..."
+                )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -83,6 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
             "protocol": stored["protocol"],
             "size": tuple(stored["size"]),
             "weights_digest": stored["weights_digest"],
+            "files": stored["files"],
             "left_out": len(stored["left_out"]),
             "settings": {name: {key: scores[key] for key in SCORES} for name, scores in stored["settings"].items()},
         }
@@ -105,6 +121,11 @@ def _merge(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> RunScores:
         method, domain, seed = _identity(run.record()["settings"])
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{run.path}/run.json names no {error}; expected what python -m zsda.train writes") from error
+    weights = run.finished_phase().weights
+    if next(iter(owner.values()))["weights_digest"] != file_digest(weights):
+        raise StoreError(
+            f"{weights} is not what was scored; evaluate again: python -m zsda.eval run={run.path.name} ..."
+        )
     return RunScores(
         run=run.path.name,
         method=method,
@@ -113,6 +134,7 @@ def _merge(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> RunScores:
         protocol=oldest_first[-1]["protocol"],
         size=next(iter(owner.values()))["size"],
         settings={name: stored["settings"][name] for name, stored in owner.items()},
+        files={name: stored["files"][name] for name, stored in owner.items()},
     )
 
 
@@ -125,11 +147,13 @@ def _identity(settings: Mapping[str, Any]) -> tuple[str, str | None, int]:
 
 def warn_of_unequal_lengths(runs: Sequence[RunFolder]) -> None:
     """Says so where finished runs, compared with one another, did not take the same number of optimiser steps."""
-    steps = {run.path.name: sum(run.phase(name).report()["steps"] for name in run.phase_names()) for run in runs}
-    if len(set(steps.values())) > 1:
-        _log.warning(
-            "not trained equally long: %s steps", ", ".join(f"{name} {count}" for name, count in steps.items())
-        )
+    by_steps: dict[int, list[str]] = {}
+    for run in runs:
+        steps = sum(run.phase(name).report()["steps"] for name in run.phase_names())
+        by_steps.setdefault(steps, []).append(run.path.name)
+    if len(by_steps) > 1:
+        shown = (f"{n} {', '.join(names[:2])}{', ...' if len(names) > 2 else ''}" for n, names in by_steps.items())
+        _log.warning("not trained equally long, in steps: %s", "; ".join(shown))
 
 
 def results_csv(results: Sequence[RunScores]) -> bytes:

@@ -13,7 +13,7 @@ from zsda.reporting.panels import Panel, write_picture_sheet
 
 _LEGIBLE = 256  # pixels, the width from which a street scene can be made out
 
-_VIEWS = {"intermediate": "intermediate", "target": "target edit", "oracle": "real target"}
+_VIEWS = {"intermediate": "intermediate", "target": "target edit", "oracle": "rendered target"}
 
 
 def write_adaptation_sheet(
@@ -31,16 +31,15 @@ def write_adaptation_sheet(
 
 
 def adaptation_rows(
-    data_root: Path, domain: str, subjects: Mapping[str, Subject], count: int, split: str = "val"
+    data_root: Path, domain: str, subjects: Mapping[str, Subject], count: int
 ) -> tuple[list[str], list[list[Panel]]]:
-    """Shows the first scenes of a split: source, edits, how they really look in the domain, labels and predictions.
+    """Shows the first validation scenes: source, edits, how they really look in the domain, labels and predictions.
 
     Args:
         data_root: where the source, the sets of the domain, and the renders ``<domain>_oracle`` lie.
         domain: its name.
-        subjects: caption -> what predicts; every prediction is made on the real target.
+        subjects: caption -> what predicts; every prediction is made on the rendered target.
         count: number of scenes, less where fewer have all views.
-        split: of the source.
 
     Returns:
         Captions, and for each scene as many pictures, photographs [H, W, 3] and train ids [H, W].
@@ -49,7 +48,7 @@ def adaptation_rows(
         DataError: a set is not there, or the views have no scene in common.
         ModelError: a network cannot be loaded.
     """
-    source = Cityscapes(data_root / "cityscapes", split)
+    source = Cityscapes(data_root / "cityscapes", "val")
     views = {view: GeneratedSet(data_root / f"{domain}_{view}", source) for view in _VIEWS}
     files = {view: {sample.key: sample.image for sample in dataset.samples} for view, dataset in views.items()}
     scenes = [sample for sample in source.samples if all(sample.key in images for images in files.values())][:count]

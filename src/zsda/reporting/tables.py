@@ -60,7 +60,7 @@ def comparison_table(comparison: Comparison) -> Table:
     for row in comparison.rows():
         if domain not in (None, row.domain):
             table.add_section()
-        seeds = max(summary.seeds for summary in (row.target, row.day) if summary is not None)
+        seeds = 0 if row.target is None else row.target.seeds
         table.add_row(
             "" if row.domain == domain else row.domain,
             row.method,
@@ -75,13 +75,18 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def markdown_table(comparison: Comparison) -> str:
-    """Writes a Markdown table, a row for each method and a column for each target, their mean, and day, in per cent."""
+    """Writes a Markdown table, a row for each method and a column for each target, their mean, and day, in per cent.
+
+    Where a cell has fewer seeds than the caption names, their number stands behind it in brackets.
+    """
     head = ["method", *comparison.domains, *(["mean"] if comparison.domains else []), "day"]
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    all_seeds = len(_seeds(comparison))
     for method in comparison.methods:
-        cells = [_spread(summarise(comparison.target(method, domain))) for domain in comparison.domains]
-        mean = [_spread(comparison.mean_target(method))] if comparison.domains else []
-        lines.append([method, *cells, *mean, _spread(comparison.mean_day(method))])
+        cells = [summarise(comparison.target(method, domain)) for domain in comparison.domains]
+        means = [comparison.mean_target(method)] if comparison.domains else []
+        shown = (_spread(cell, all_seeds) for cell in (*cells, *means, comparison.mean_day(method)))
+        lines.append([method, *shown])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{caption(comparison)}\n"
 
@@ -90,10 +95,14 @@ def caption(comparison: Comparison) -> str:
     """Says what the numbers of a comparison are."""
     first = comparison.results[0]
     about = f"{_SUMMARY[_COMPARED]} in %, protocol {first.protocol}, input {'x'.join(map(str, first.size))}"
-    seeds = sorted({result.seed for result in comparison.results})
+    seeds = _seeds(comparison)
     if len(seeds) == 1:
         return f"{about}, one seed."
     return f"{about}, mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}."
+
+
+def _seeds(comparison: Comparison) -> list[int]:
+    return sorted({result.seed for result in comparison.results})
 
 
 def _table(*columns: str, caption: str | None = None) -> Table:
@@ -103,10 +112,12 @@ def _table(*columns: str, caption: str | None = None) -> Table:
     return table
 
 
-def _spread(summary: Summary | None) -> str:
+def _spread(summary: Summary | None, all_seeds: int | None = None) -> str:
     if summary is None:
         return "-"
-    return _per_cent(summary.mean) + ("" if summary.deviation is None else f" ± {100 * summary.deviation:.1f}")
+    deviation = "" if summary.deviation is None else f" ± {100 * summary.deviation:.1f}"
+    number = "" if all_seeds in (None, summary.seeds) else f" ({summary.seeds})"
+    return _per_cent(summary.mean) + deviation + number
 
 
 def _per_cent(value: float | None) -> str:

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -71,6 +72,15 @@ def test_an_interrupted_course_ends_with_the_same_weights(lessons, finished, tmp
     for made, expected in zip((autoencoder, encoder, unet), (*finished[1][:2], finished[1][3]), strict=True):
         for (name, value), other in zip(made.state_dict().items(), expected.state_dict().values(), strict=True):
             assert torch.equal(value, other), name
+
+
+def test_a_course_that_died_before_its_last_mark_ends_with_the_averaged_weights(lessons, finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "again")
+    for name in ("phase.json", "weights.safetensors"):
+        (folder / "denoiser" / name).unlink()
+    unet = train(course(folder, lessons))[3]
+    for value, expected in zip(unet.state_dict().values(), finished[1][3].state_dict().values(), strict=True):
+        assert torch.equal(value, expected)
 
 
 def test_what_is_finished_is_not_trained_again(lessons, finished):

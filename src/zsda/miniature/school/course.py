@@ -91,13 +91,15 @@ class Course:
         known = [[s for s in instructions(look) if not is_held_out(s)] for look in LOOKS]
         sentences = [sentence for sayings in known for sentence in sayings]
         meanings = [look for look, sayings in enumerate(known) for _ in sayings]
-        if not (folder / "model.safetensors").is_file():
+        if not folder.is_dir():
             self._reseed()
             encoder = make_text_encoder(len(tokenizer))
             # The empty instruction is one sentence that half of the guidance rests on.
             right = teach_words(encoder, tokenizer, [*sentences, *[""] * 40], [*meanings, *[len(known)] * 40])
             _log.info("words: %.1f %% of the meanings told apart", 100 * right)
-            encoder.save_pretrained(folder)
+            unfinished = folder.with_name("text_encoder.unfinished")
+            encoder.save_pretrained(unfinished)
+            unfinished.rename(folder)
         encoder = CLIPTextModel.from_pretrained(folder).eval()
         tokens = tokenizer([*sentences, ""], padding="max_length", return_tensors="pt").input_ids
         with torch.no_grad():
@@ -200,6 +202,8 @@ class Course:
         resume = folder.checkpoint if folder.checkpoint.is_file() else None
         _log.info("%s: %d steps%s", name, steps, "" if resume is None else f", resuming from {resume}")
         trainer.fit(task, training, watching, ckpt_path=resume, weights_only=True)
+        # Not from the trainer: where a restart finds the last step taken, only the checkpoint has the averaged weights.
+        task.load_state_dict(torch.load(folder.checkpoint, map_location="cpu", weights_only=True)["state_dict"])
         save_weights(network, folder.weights)
         shown = {key: float(value) for key, value in trainer.callback_metrics.items()}
         folder.finish({"steps": trainer.global_step, "seconds": round(time.monotonic() - started, 1), "metrics": shown})

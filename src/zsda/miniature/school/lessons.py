@@ -14,7 +14,7 @@ from rich.progress import track
 from zsda.errors import ConfigError
 from zsda.miniature import abroad
 from zsda.miniature.places import ABROAD
-from zsda.miniature.scenes import render_scene
+from zsda.miniature.scenes import RENDERER_VERSION, render_scene
 from zsda.miniature.weather import apply_look
 from zsda.runs import write_atomic
 
@@ -30,7 +30,7 @@ class Lessons:
     """Rendered pictures on disk, in shards.
 
     Attributes:
-        root: folder of the shards.
+        root: folder of the shards, which lie in one for each size, number and version of the renderer.
         scenes: number of scenes.
         size: height, width of a picture in pixels.
 
@@ -64,9 +64,10 @@ class Lessons:
             yield np.load(path, mmap_mode="r")
 
     def _shards(self) -> Iterator[tuple[Path, range]]:
+        folder = self.root / f"{self.size[0]}x{self.size[1]}_{self.scenes}_v{RENDERER_VERSION}"
         for start in range(0, self.scenes, PER_SHARD):
             numbers = range(start, min(start + PER_SHARD, self.scenes))
-            yield self.root / f"shard_{start // PER_SHARD:04d}.npy", numbers
+            yield folder / f"shard_{start // PER_SHARD:04d}.npy", numbers
 
 
 def lesson(number: int, size: tuple[int, int]) -> NDArray[np.uint8]:
