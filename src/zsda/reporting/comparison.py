@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from zsda.errors import StoreError
-from zsda.reporting.results import RunScores
+from zsda.reporting.results import OF_EDITS, RunScores
 
 BASELINE, UPPER_BOUND = "source_only", "oracle"
 _METHODS = (BASELINE, "whole", "target_only", "sdgpa", UPPER_BOUND)
 _DOMAINS = ("night", "snow", "rain", "fog", "game")
 _DAY = "day"
-_NO_TARGETS = {_DAY, "edited", "rendered"}
 
 BySeed = Mapping[int, float]
 
@@ -100,7 +99,7 @@ class Comparison:
         self.methods = _ordered({result.method for result in results}, _METHODS)
         adapted = {result.domain for result in results if result.domain is not None}
         scored = {setting for result in results if result.domain is None for setting in result.settings}
-        self.domains = _ordered(domains if domains is not None else adapted | (scored - _NO_TARGETS), _DOMAINS)
+        self.domains = _ordered(domains if domains is not None else adapted | (scored - {_DAY} - OF_EDITS), _DOMAINS)
 
     def target(self, method: str, domain: str) -> BySeed:
         """Returns seed -> mIoU in the domain, of runs for it or without any."""

@@ -15,6 +15,8 @@ from zsda.runs import RunFolder, file_digest
 _log = logging.getLogger(__name__)
 
 SCORES = ("miou", "miou_present", "accuracy")
+OF_EDITS = {"edited", "rendered"}
+"""Settings that show what edits keep; their images depend on ``edits_of``, so they compare within a run only."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def read_results(runs: Sequence[RunFolder], protocol: str) -> list[RunScores]:
 def _check_same_files(results: Sequence[RunScores]) -> None:
     first: dict[str, RunScores] = {}
     for result in results:
-        for setting in sorted(result.settings.keys() - {"edited", "rendered"}):
+        for setting in sorted(result.settings.keys() - OF_EDITS):
             other = first.setdefault(setting, result)
             if other.files[setting] != result.files[setting]:
                 raise StoreError(
