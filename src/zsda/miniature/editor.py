@@ -20,7 +20,7 @@ _VOLATILE = ("out", "num_workers", *(f"trainer.{key}" for key in ("_target_", "_
 @command("miniature.editor")
 def main(config: DictConfig) -> None:
     """Trains what is not trained yet, and saves the pipeline."""
-    from zsda.miniature.school.course import PHASES, Course
+    from zsda.miniature.school.course import PHASES, STEPS_PER_EPOCH, Course
     from zsda.miniature.school.lessons import Lessons
     from zsda.miniature.school.parts import save_editor
     from zsda.runs import RunFolder, provenance, without
@@ -29,6 +29,10 @@ def main(config: DictConfig) -> None:
         raise ConfigError(f"held_out={config.held_out}; expected at least 1 and fewer than scenes={config.scenes}")
     if config.trainer.devices != 1:
         raise ConfigError(f"trainer.devices={config.trainer.devices}; so small an editor is trained on one device")
+    for phase in PHASES:
+        steps = config[phase].steps
+        if steps < 1 or steps % STEPS_PER_EPOCH:
+            raise ConfigError(f"{phase}.steps={steps}; expected a multiple of {STEPS_PER_EPOCH}, after which it is saved")
     run = RunFolder(Path(config.out))
     trainer = trainer_factory(config.trainer)
     run.claim(without(plain(config), _VOLATILE), choices(), PHASES, provenance())

@@ -16,7 +16,7 @@ from zsda.miniature.school.parts import save_editor
 from zsda.runs import RunFolder
 
 SIZE = (64, 128)
-trainer = partial(L.Trainer, accelerator="cpu", devices=1, enable_model_summary=False, enable_progress_bar=False)
+trainer = partial(L.Trainer, accelerator="cpu", devices=1, enable_model_summary=False)
 DENOISER = {"held_out": 1, "steps": 4, "batch_size": 2, "lr": 1e-4, "ema": 0.5}
 
 
@@ -63,7 +63,7 @@ class Stop(Callback):
 
 
 def test_an_interrupted_course_ends_with_the_same_weights(lessons, finished, tmp_path):
-    def stopping(callbacks, **arguments):
+    def stopping(callbacks=(), **arguments):
         return trainer(callbacks=[*callbacks, Stop()], **arguments)
 
     with pytest.raises(RuntimeError, match="the power is gone"):

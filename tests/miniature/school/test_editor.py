@@ -8,6 +8,7 @@ from tests.conftest import one_line
     [
         (["held_out=0"], "held_out=0; expected at least 1 and fewer than scenes=6000"),
         (["scenes=100"], "held_out=100; expected at least 1 and fewer than scenes=100"),
+        (["denoiser.steps=750"], "denoiser.steps=750; expected a multiple of 500, after which it is saved"),
         (["trainer.devices=2"], "trainer.devices=2; so small an editor is trained on one device"),
     ],
 )

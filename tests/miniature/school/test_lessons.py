@@ -32,7 +32,7 @@ def test_only_missing_shards_are_rendered(tmp_path, monkeypatch):
     monkeypatch.setattr(school, "PER_SHARD", 1)
     lessons = Lessons(tmp_path, 2, SIZE)
     lessons.render(processes=1)
-    first, second = sorted(tmp_path.iterdir())
+    first, second = sorted(tmp_path.rglob("*.npy"))
     before, kept = second.read_bytes(), first.stat().st_mtime_ns
     second.unlink()
     lessons.render(processes=1)

@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 PHASES = ("autoencoder", "denoiser")
 STEPS_PER_EPOCH = 500
-"""Between two checkpoints."""
+"""Between two checkpoints; every part takes a multiple of them."""
 
 
 class Course:
@@ -184,8 +184,8 @@ class Course:
         )
         started = time.monotonic()
         trainer = self._trainer(
-            max_steps=steps,
-            max_epochs=-1,
+            # Counted in epochs: where Lightning counts in steps, a restart skips the lessons of an epoch.
+            max_epochs=steps // STEPS_PER_EPOCH,
             callbacks=[
                 checkpoint,
                 *callbacks,
