@@ -32,7 +32,9 @@ def main(config: DictConfig) -> None:
     for phase in PHASES:
         steps = config[phase].steps
         if steps < 1 or steps % STEPS_PER_EPOCH:
-            raise ConfigError(f"{phase}.steps={steps}; expected a multiple of {STEPS_PER_EPOCH}, after which it is saved")
+            raise ConfigError(
+                f"{phase}.steps={steps}; expected a multiple of {STEPS_PER_EPOCH}, after which it is saved"
+            )
     run = RunFolder(Path(config.out))
     trainer = trainer_factory(config.trainer)
     run.claim(without(plain(config), _VOLATILE), choices(), PHASES, provenance())
