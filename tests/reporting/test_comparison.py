@@ -146,3 +146,9 @@ def test_the_table_on_screen(comparison):
     assert cells[3][3] == "35.0 ± 1.4"
     assert cells[5] == ["-", "+12.0", "-", "+13.0", "+30.0", "-10.0"]
     assert cells[6] == ["-", "-", "-", "47 %", "100 %", "-33 %"]
+
+
+def test_the_table_on_screen_says_nothing_of_the_way_to_an_oracle_where_there_is_none():
+    table = comparison_table(Comparison([result(name, "fog", 0, fog=50) for name in ("source_only", "sdgpa")]))
+    assert [column.header for column in table.columns][-2:] == ["mIoU day", "gain"]
+    assert [list(column.cells)[-1] for column in table.columns] == ["", "sdgpa", "1", "50.0", "-", "+0.0"]

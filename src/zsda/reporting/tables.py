@@ -44,20 +44,16 @@ def runs_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], protocol:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Makes one table, a section for each domain and a row for each method with runs for it, in per cent."""
-    table = _table(
-        "target",
-        "method",
-        "seeds",
-        "mIoU target",
-        "mIoU day",
-        "gain",
-        "of the way to oracle",
-        caption=caption(comparison),
-    )
+    """Makes one table, a section for each domain and a row for each method with runs for it, in per cent.
+
+    Without an oracle there is no column for the way to it.
+    """
+    rows = comparison.rows()
+    way = ["of the way to oracle"] if any(row.share is not None for row in rows) else []
+    table = _table("target", "method", "seeds", "mIoU target", "mIoU day", "gain", *way, caption=caption(comparison))
     table.columns[1].justify = "left"
     domain = None
-    for row in comparison.rows():
+    for row in rows:
         if domain not in (None, row.domain):
             table.add_section()
         seeds = 0 if row.target is None else row.target.seeds
@@ -68,7 +64,7 @@ def comparison_table(comparison: Comparison) -> Table:
             _spread(row.target),
             _spread(row.day),
             "-" if row.gain is None else f"{100 * row.gain:+.1f}",
-            "-" if row.share is None else f"{100 * row.share:.0f} %",
+            *(["-" if row.share is None else f"{100 * row.share:.0f} %"] if way else []),
         )
         domain = row.domain
     return table
