@@ -20,15 +20,15 @@ _VOLATILE = ("out", "num_workers", *(f"trainer.{key}" for key in ("_target_", "_
 @command("miniature.editor")
 def main(config: DictConfig) -> None:
     """Trains what is not trained yet, and saves the pipeline."""
+    if not 0 < config.held_out < config.scenes:
+        raise ConfigError(f"held_out={config.held_out}; expected at least 1 and fewer than scenes={config.scenes}")
+    if config.trainer.devices != 1:
+        raise ConfigError(f"trainer.devices={config.trainer.devices}; so small an editor is trained on one device")
     from zsda.miniature.school.course import PHASES, STEPS_PER_EPOCH, Course
     from zsda.miniature.school.lessons import Lessons
     from zsda.miniature.school.parts import save_editor
     from zsda.runs import RunFolder, provenance, without
 
-    if not 0 < config.held_out < config.scenes:
-        raise ConfigError(f"held_out={config.held_out}; expected at least 1 and fewer than scenes={config.scenes}")
-    if config.trainer.devices != 1:
-        raise ConfigError(f"trainer.devices={config.trainer.devices}; so small an editor is trained on one device")
     for phase in PHASES:
         steps = config[phase].steps
         if steps < 1 or steps % STEPS_PER_EPOCH:
