@@ -77,16 +77,21 @@ def test_conditions_are_left_out_as_often_as_they_should():
     assert shares == pytest.approx([0.05, 0.05, 0.05], abs=0.006)
 
 
-def test_validation_leaves_nothing_out_and_draws_the_same_noise_each_time():
+def test_validation_leaves_nothing_out_and_draws_the_same_noise_without_disturbing_the_training():
     spy = Spy()
     task = tasks.DenoisingTask(spy, SCHEDULER, torch.arange(4.0)[:, None, None].expand(4, 5, 6), 1.0, 1e-3, 10)
     losses = []
     task.log = lambda _, value, **__: losses.append(value.item())
     fixed = batch(8)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
     for _ in range(2):
         task.on_validation_epoch_start()
         task.validation_step(fixed, 0)
+        task.on_validation_epoch_end()
     assert losses[0] == losses[1]
+    assert torch.equal(torch.rand(3), expected)
     assert spy.seen[0][:, 2:].eq(1).all() and spy.seen[2][:, 0, 0].tolist() == fixed["sentence"].tolist()
 
 

@@ -165,8 +165,13 @@ class DenoisingTask(_Trained):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Draws the same noise in every validation; the next epoch of the training seeds itself anew."""
+        """Draws the same noise in every validation."""
+        self._drawn = torch.get_rng_state()
         torch.manual_seed(0)
+
+    def on_validation_epoch_end(self) -> None:
+        """Lets the training draw as if there had been no validation."""
+        torch.set_rng_state(self._drawn)
 
     def validation_step(self, batch: dict[str, Any], _index: int) -> None:
         """Logs the loss with both conditions on scenes that are not trained on."""
