@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.starting import start
 from zsda.miniature.export import export_miniature
 
 # Tiny networks: a second thread costs more than it brings, the more so on a busy machine. Commands inherit it.
@@ -31,7 +32,7 @@ def world_with_sets(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """The same data_root with stand-ins for the generated sets of night: darkened source images."""
     root = tmp_path_factory.mktemp("world_with_sets") / "data"
     shutil.copytree(world, root)
-    for recipe, factor in (("intermediate", 0.7), ("target", 0.4)):
+    for recipe, factor in (("intermediate", 0.7), ("target", 0.4), ("whole", 0.5)):
         for image in (root / "cityscapes/leftImg8bit/train").glob("*/*.png"):
             edited = root / f"night_{recipe}/leftImg8bit/train" / image.parent.name / image.name
             edited.parent.mkdir(parents=True, exist_ok=True)
@@ -47,10 +48,14 @@ def copied_world(world_with_sets: Path, tmp_path: Path) -> Path:
 
 def run(command: str, *words: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs ``python -m zsda.<command> words`` in a folder."""
+    module, texts, environment = f"zsda.{command}", [str(word) for word in words], {**os.environ, **(env or {})}
+    if "trainer=ddp" not in texts:
+        return start(module, texts, cwd, environment, timeout=600)
+    # Lightning starts the other processes with the words that this one was started with.
     return subprocess.run(
-        [sys.executable, "-m", f"zsda.{command}", *map(str, words)],
+        [sys.executable, "-m", module, *texts],
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=600,

@@ -11,7 +11,7 @@ from tests.pipeline import make_pipeline
 WORLD = [
     "trainer=cpu", "world.size=[64,128]", "world.crop=[48,96]", "world.canvas=[128,64]", "world.patch_size=64", "world.steps=2",
     "+world.prepare.train=4", "+world.prepare.val=2", "+world.prepare.test=2", "+world.prepare.size=[64,128]",
-    "world.epochs.single=2", "world.epochs.intermediate=1", "world.epochs.target=1", "world.epochs.horizon=1",
+    "world.epochs.single=2", "world.epochs.first=1", "world.epochs.second=1", "world.epochs.horizon=1",
 ]  # fmt: skip
 WORDS = [
     *WORLD,
@@ -66,7 +66,10 @@ def test_sheet_and_summary(shown):
         scores = json.loads((folder / f"runs/demo/{name}/eval/day+fog_sdgpa/scores.json").read_text())["settings"]
         expected = {"target": scores["fog"]["miou_present"], "day": scores["day"]["miou_present"]}
         assert summary["miou"][method] == expected
-        assert f"{100 * expected['target']:.1f}" in output
+        points = [f"{100 * expected[where]:.1f}" for where in ("target", "day")]
+        assert [method, *points] in [line.split() for line in output.splitlines()]
+    assert ["method", "fog", "day"] in [line.split() for line in output.splitlines()]
+    assert "mIoU of labelled classes in %, protocol sdgpa, input 64x128, one seed." in output
     width, height = Image.open(folder / "runs/demo/sheet.png").size
     assert width == 12 + 7 * (256 + 6) - 6 + 12
     assert 2 * (128 + 6) < height < 2 * (128 + 6) + 70

@@ -3,10 +3,13 @@
 import json
 
 import pytest
+import torch
 
 from tests.conftest import one_line, run
 from tests.generation.conftest import draw_cityscapes
 from tests.pipeline import make_pipeline
+from zsda.models.deeplab import DeepLabV3Plus
+from zsda.models.weights import save_weights
 
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
 RUN = "night_sdgpa_seed0"
@@ -46,15 +49,20 @@ def test_more_processes_than_images_are_refused(trained, world_with_sets, tmp_pa
 def test_a_set_has_the_same_bytes(tmp_path, limit):
     data = draw_cityscapes(tmp_path / "data/cityscapes", train=4).parent
     editor = make_pipeline(tmp_path / "editor")
+    torch.manual_seed(0)
+    save_weights(DeepLabV3Plus(19, "resnet18"), tmp_path / "judge.safetensors")
     small = [
         "domain=night", "recipe=[target]", f"editor.model={editor}", "editor.steps=2", "canvas=[128,64]", "patch_size=64",
         "batch_size=4", "num_workers=0", f"limit={limit}", f"data_root={data}",
+        f"layout.ckpt={tmp_path / 'judge.safetensors'}", "model.backbone=resnet18", "model.num_classes=19", "world.size=[64,128]",
     ]  # fmt: skip
     made = []
     for words in (["trainer=cpu"], [*TWO, "trainer.sync_batchnorm=false"]):
         result = run("generate", *small, *words, cwd=tmp_path)
         assert result.returncode == 0, result.stdout + result.stderr
         assert f"night_target: {limit} made" in result.stdout
+        lines = [json.loads(line) for line in (data / "night_target/manifest.jsonl").read_text().splitlines()]
+        assert sum(0 <= line["layout_score"] <= 1 for line in lines) == limit
         made.append({p.relative_to(data): p.read_bytes() for p in (data / "night_target").rglob("*") if p.is_file()})
         (data / "night_target").rename(tmp_path / f"made_{len(made)}")
     assert made[0] == made[1]

@@ -4,9 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.conftest import one_line
+from zsda.models.deeplab import DeepLabV3Plus
+from zsda.runs import file_digest
 
 RUN = "night_sdgpa_seed0"
 
@@ -113,6 +116,36 @@ def test_several_runs_are_scored_each_once(zsda, trained, evaluated, world_with_
     }
 
 
+def test_the_best_kept_epoch_is_named_as_oracle_selection_and_reported_so(zsda, trained, world_with_sets, tmp_path):
+    """Of two runs that match, one kept an epoch; here it holds what its first phase left."""
+    folder = tmp_path / "epochs"
+    keeping, _ = runs = [folder / f"runs/night_sdgpa_seed{seed}" for seed in (0, 1)]
+    for run in runs:
+        shutil.copytree(trained / "runs" / RUN, run, ignore=shutil.ignore_patterns("eval"))
+    report = json.loads((keeping / "target/phase.json").read_text())
+    (keeping / "target/phase.json").write_text(json.dumps({**report, "epochs": 7}))
+    (keeping / "target/epochs").mkdir()
+    shutil.copy(keeping / "intermediate/weights.safetensors", keeping / "target/epochs/0004.safetensors")
+    words = ["setting=[day,night]", f"data_root={world_with_sets}", "trainer=cpu", "num_workers=0", "epochs=true"]
+    result = zsda("eval", "run=*", *words, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "skipped: night_sdgpa_seed1 kept only its last epoch; train it with keep_every=N" in result.stdout
+    assert "oracle selection: chosen with the labels of the target" in result.stdout
+    stored = json.loads((keeping / "eval/day+night_sdgpa/epochs.json").read_text())["epochs"]
+    assert list(stored) == ["0004", "0007"]
+    scores = {epoch: settings["night"]["miou_present"] for epoch, settings in stored.items()}
+    best, last = max(scores, key=scores.get), scores["0007"]
+    row = next(line for line in result.stdout.splitlines() if line.startswith("│") and " night " in line)
+    assert [cell.strip() for cell in row.split("│")[2:-1]] == [
+        "night",
+        str(int(best)),
+        *(f"{100 * score:.1f}" for score in (scores[best], last)),
+    ]
+    reported = zsda("report", f"runs={keeping.name}", "selection=best_on_target", cwd=folder)
+    assert reported.returncode == 0, reported.stderr
+    assert f"{100 * scores[best]:.1f}" in (folder / "runs/report/table_oracle_selection.md").read_text()
+
+
 def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_world, tmp_path):
     victim = sorted((copied_world / "ACDC/rgb_anon/night/val").glob("*/*.png"))[1]
     victim.write_bytes(victim.read_bytes()[:200])
@@ -126,7 +159,7 @@ def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_w
         cwd=trained,
     )
     assert result.returncode == 1
-    assert f"1 damaged file was left out: {victim}" in one_line(result)
+    assert f"1 image was left out: {victim}" in one_line(result)
     stored = json.loads((tmp_path / "night_sdgpa/scores.json").read_text())
     assert victim.name in stored["left_out"][0]
     assert stored["settings"]["night"]["miou"] > 0
@@ -156,8 +189,12 @@ def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world, tmp
         (["run=[night_*,snow_*]"], f"no run under runs matches snow_*; there is {RUN}"),
         (["run=*", "phase=third"], "none of the runs that match * could be evaluated"),
         (["run=*", "model=smp"], "model= goes with ckpt=FILE only"),
+        (["epochs=true"], f"{RUN} kept only its last epoch; train it with keep_every=N"),
+        (["epochs=true", "masks=true"], "it goes with neither ckpt= nor masks=true"),
         (["phase=third"], "has no phase 'third'; expected one of intermediate, target"),
         (["ckpt=nothing.safetensors"], "no weights at nothing.safetensors"),
+        (["ckpt=nothing.safetensors", "run=any"], "give either ckpt= or run= and phase="),
+        (["size=64"], "size=64; expected height and width in pixels"),
         (["protocol=mine"], "unknown protocol 'mine'; expected one of sdgpa, full"),
         (["data_root=nowhere"], "acdc: no folder nowhere/ACDC; expected rgb_anon/night/val"),
     ],
@@ -186,3 +223,33 @@ def test_the_rendered_setting_belongs_to_a_domain(zsda, trained, world_with_sets
     labelled = [np.sum(stored["settings"][name]["confusion"], axis=1).tolist() for name in ("day", "rendered")]
     assert labelled[0] == labelled[1]
     assert stored["settings"]["day"]["iou"] != stored["settings"]["rendered"]["iou"]
+
+
+def test_a_published_checkpoint_is_scored(zsda, world, tmp_path):
+    """Keys of a parallel training, 20 outputs, and what the training left beside the weights."""
+    state = {f"module.{key}": value for key, value in DeepLabV3Plus(20, "resnet18").state_dict().items()}
+    beside = {"epoch": 65, "best_miou": np.float64(0.43), "optimizer_state_dict": {"state": {}, "param_groups": []}}
+    torch.save({"model_state_dict": state, **beside}, tmp_path / "weights_65.pth.tar")
+    del state["module.classifier.classifier.3.bias"]
+    torch.save({"model_state_dict": state, **beside}, tmp_path / "incomplete.pth.tar")
+    common = [
+        "setting=night",
+        f"data_root={world}",
+        "size=[64,128]",
+        "trainer=cpu",
+        "num_workers=0",
+        "model.backbone=resnet18",
+    ]
+    published = tmp_path / "weights_65.pth.tar"
+    result = zsda("eval", f"ckpt={published}", *common)
+    assert result.returncode == 0, result.stderr
+    # The authors give the files of all domains this name, so some of the digest is in that of the folder.
+    folder = tmp_path / "work/runs" / f"weights_65_{file_digest(published)[:8]}"
+    stored = json.loads((folder / "eval/night_sdgpa/scores.json").read_text())
+    assert f"{100 * stored['settings']['night']['miou']:.1f}" in result.stdout
+    confusion = np.array(stored["settings"]["night"]["confusion"])
+    assert confusion.sum() > 3 * 64 * 128 / 2
+    assert "epoch 65; not used: epoch, best_miou, optimizer_state_dict" in " ".join(result.stdout.split())
+    refused = zsda("eval", f"ckpt={tmp_path / 'incomplete.pth.tar'}", *common)
+    assert refused.returncode == 2
+    assert "does not fit DeepLabV3Plus: missing: classifier.classifier.3.bias; choose" in one_line(refused)

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import one_line, run
 from tests.generation.conftest import draw_cityscapes, truncate
 from tests.pipeline import make_pipeline
 from zsda.config import build, conf_dir
-from zsda.data.datasets import Cityscapes, GeneratedSet
+from zsda.data.datasets import Cityscapes
+from zsda.data.generated import GeneratedSet
+from zsda.errors import ConfigError
 from zsda.runs import digest
 
 SMALL = ["trainer=cpu", "editor.steps=6", "canvas=[128,64]", "patch_size=64", "batch_size=4", "num_workers=0"]
@@ -125,7 +128,7 @@ def test_a_damaged_photograph_is_named_and_the_rest_goes_on(editor, folder):
     assert result.returncode == 1, result.stderr
     line = one_line(result)
     assert victim.name in line
-    assert "1 damaged file was left out" in line
+    assert "1 image was left out" in line
     for name in ("dusk_intermediate", "dusk_target"):
         images = sorted(path.name for path in (folder / "data" / name).glob("leftImg8bit/train/*/*.png"))
         assert len(images) == 5
@@ -139,10 +142,34 @@ def test_a_damaged_photograph_is_named_and_the_rest_goes_on(editor, folder):
     }
 
 
+def test_an_editor_that_overflows_leaves_no_black_images_behind(editor, folder):
+    broken = shutil.copytree(editor, folder / "broken")
+    weights = broken / "vae/diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    tensors["decoder.conv_in.weight"] *= 1e38  # no precision can hold what comes out
+    save_file(tensors, weights)
+    result = generate(
+        folder, broken, "domain=night", "recipe=[target]", "editor.precision=bf16", "limit=2", "retries=1"
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "night_target: 0 made, 0 were there already, 2 left out, in data/night_target" in result.stdout
+    line = one_line(result)
+    assert line.count("whose patch 0 came out non-finite in 2 attempts (raise retries=, or try another prompt") == 2
+    assert sorted(digests(folder / "data")) == ["night_target/generation.json", "night_target/manifest.jsonl"]
+    manifest = (folder / "data/night_target/manifest.jsonl").read_text().splitlines()
+    assert [json.loads(line)["output"] for line in manifest] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["domain=nihgt"], "Could not find 'domain/nihgt'"),
+        (["domain=night", "recipe=[]"], "which recipe? give recipe=intermediate, target, whole"),
+        (["domain=night", "canvas=256"], "canvas=256, patches [64,64]; expected width and height in pixels"),
+        (["domain=night", "domain.text_guidance=abc"], "domain.text_guidance=abc; expected a number above 1"),
+        (["domain=night", "seed=abc"], "seed=abc; expected a whole number"),
+        (["domain=custom", "domain.prompt=a, b"], "domain.prompt has several values; a text with a comma needs quotes"),
+        (["domain=custom", "domain.prompt=it's dark"], "apostrophes needs quotes of its own"),
         ([], "which domain? give domain=custom, fog, game, night, rain, snow"),
         (["domain=custom"], 'domain=custom needs domain.prompt="..."'),
         (["domain=night", "data_root=elsewhere"], "no folder elsewhere/cityscapes; expected leftImg8bit/train"),
@@ -184,3 +211,23 @@ def test_recipes_and_steps_are_the_published_ones_unless_changed():
         assert list(build(compose_generate("domain=snow", words).recipes)) == ["whole"]
     assert len(build(compose_generate("domain=snow", "recipe=[whole,target,intermediate]").recipes)) == 3
     assert build(compose_generate("domain=snow", "patch_size=256").recipes)["target"].patches_per_image == 8
+    assert config.retries == 3
+
+
+def build_recipe(name: str, *options: str):
+    words = [f"recipes.{name}.{option}" for option in options]
+    return build(compose_generate("domain=snow", f"recipe=[{name}]", *words).recipes)[name]
+
+
+def test_each_recipe_has_options_of_its_own():
+    target = build_recipe("target", "patch_size=[384,256]", "overlap=32")
+    assert (target.patch, target.patches_per_image) == ((384, 256), 9)
+    assert target.describe() == {"name": "target", "canvas": [1024, 512], "patch": [384, 256], "overlap": 32}
+    several = build_recipe("intermediate", "patch_size=[256,128]", "patches=3")
+    assert (several.patch, several.patches_per_image) == ((256, 128), 3)
+    for position, left in (("left", 0), ("right", 512), ("center", 256), ("[100,0]", 100)):
+        assert build_recipe("intermediate", f"position={position}").boxes(0, "x", "snow") == [
+            (left, 0, left + 512, 512)
+        ]
+    with pytest.raises(ConfigError, match=r"position=\[600,0\]: a patch of 512x512 leaves the canvas of 1024x512"):
+        build_recipe("intermediate", "position=[600,0]")

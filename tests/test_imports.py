@@ -12,12 +12,12 @@ ROOT = Path(zsda.__file__).parent
 RUNGS = [
     {"errors", "__init__"},
     {"hardware", "shipped"},
-    {"runs", "config"},
+    {"runs", "config", "command"},
     {"data"},
     {"models", "pseudo_labels", "miniature"},
     {"evaluation"},
     {"generation", "adaptation", "reporting"},
-    {"miniature.school"},
+    {"miniature.school", "choosing"},
 ]
 RUNG = {room: height for height, rooms in enumerate(RUNGS) for room in rooms}
 COMMAND = len(RUNGS)
@@ -94,8 +94,13 @@ def test_importing_zsda_or_a_command_loads_nothing_heavy():
         "albumentations",
         "matplotlib",
         "segmentation_models_pytorch",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
     }
-    commands = "zsda.generate, zsda.train, zsda.eval, zsda.report, zsda.demo, zsda.miniature.editor"
+    commands = (
+        "zsda.generate, zsda.train, zsda.eval, zsda.report, zsda.preview, zsda.export, zsda.demo, zsda.miniature.editor"
+    )
     code = f"import sys, zsda, {commands}; print(sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

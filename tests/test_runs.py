@@ -77,6 +77,17 @@ def test_the_latest_finished_run_is_the_one_whose_last_phase_ended_last(tmp_path
     assert latest_finished_run(tmp_path).path.name == "new"
 
 
+def test_the_epochs_that_a_phase_kept_end_with_its_last(tmp_path):
+    phase = RunFolder(tmp_path).phase("one")
+    for epoch in (100, 5, 20):
+        write_atomic(phase.epoch_weights(epoch), b"")
+    write_atomic(phase.path / "epochs/.0040.safetensors.part", b"")
+    phase.finish({"epochs": 103})
+    assert list(phase.kept().items()) == [*((e, phase.epoch_weights(e)) for e in (5, 20, 100)), (103, phase.weights)]
+    phase.finish({"epochs": 100})
+    assert phase.kept()[100] == phase.weights, "kept twice, the same"
+
+
 def test_runs_are_found_by_names_and_patterns_each_once(tmp_path):
     for name in ("fog_b", "fog_a", "day"):
         claim(RunFolder(tmp_path / name))

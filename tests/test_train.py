@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.conftest import one_line
+from zsda.config import conf_dir
 from zsda.models.weights import read_weights
 
 RUN = "night_sdgpa_seed0"
@@ -33,7 +34,9 @@ def test_a_run_folder_explains_itself(trained):
     assert sorted(path.name for path in trained.iterdir()) == ["runs"]
 
 
-@pytest.mark.parametrize("more", [[], ["+world.num_workers=7", "world.steps=3"]], ids=["same", "nothing it reads"])
+@pytest.mark.parametrize(
+    "more", [[], ["+world.num_workers=7", "world.steps=3", "keep_every=1"]], ids=["same", "nothing it reads"]
+)
 def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world_with_sets, more):
     before = (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns
     result = zsda("train", *words(own_configs, world_with_sets, *more), cwd=trained)
@@ -75,7 +78,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, worl
         ("", ["data_root=nowhere"], "cityscapes: no folder nowhere/cityscapes; expected leftImg8bit/train"),
         ("night_target", [], "night_target: no folder"),
         ("", ["model.weights=nothing.pth"], "no weights at nothing.pth"),
-        ("", ["method.phases.target.horizon=0"], "expected 1 <= length <= horizon"),
+        ("", ["method.phases.target.horizon=0"], "expected whole numbers, 1 <= length <= horizon"),
         ("", ["trainer=gpu", "trainer.accelerator=tpu"], "trainer:"),
     ],
 )
@@ -113,18 +116,28 @@ def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world,
     assert (tmp_path / "work/runs/day_source_only_seed0/source/weights.safetensors").is_file()
 
 
+SMALL = [
+    "data.transform.size=[64,128]", "data.transform.crop=null", "data.num_workers=0", "trainer=cpu",
+    "model.backbone=resnet18", "model.pretrained=false",
+]  # fmt: skip
 ONE_STEP = [
-    "method=source_only", "data.transform.size=[64,128]", "data.transform.crop=null", "data.num_workers=0", "trainer=cpu",
-    "model.backbone=resnet18", "model.pretrained=false", "~method.phases.source.epochs", "+method.phases.source.steps=1",
+    *SMALL, "method=source_only", "~method.phases.source.epochs", "+method.phases.source.steps=1",
     "method.phases.source.horizon=1",
 ]  # fmt: skip
 
 
-def test_a_sweep_runs_every_combination(zsda, world, tmp_path):
-    result = zsda("train", "-m", "seed=1,2", *ONE_STEP, f"data_root={world}")
+def test_a_sweep_over_methods_trains_each(zsda, world_with_sets, tmp_path):
+    lengths = [f"world.epochs.{name}=1" for name in ("first", "second", "horizon", "single")]
+    sweep = "method=glob(*,exclude=s*)"  # those are trained elsewhere
+    result = zsda("train", "-m", sweep, "domain=night", *SMALL, *lengths, f"data_root={world_with_sets}")
     assert result.returncode == 0, result.stderr
-    found = sorted(path.parent.parent.name for path in (tmp_path / "work/runs").glob("*/source/phase.json"))
-    assert found == ["day_source_only_seed1", "day_source_only_seed2"]
+    methods = {path.stem for path in (conf_dir() / "method").glob("[!s]*.yaml")}
+    assert methods >= {"classical", "whole", "target_only", "one_phase", "reversed", "keep_source", "zodi", "oracle"}
+    runs = {f"night_{method}_seed0" for method in methods}
+    assert {path.parent.name for path in (tmp_path / "work/runs").glob("*/run.json")} == runs
+    for run in runs:
+        phases = json.loads((tmp_path / "work/runs" / run / "run.json").read_text())["phases"]
+        assert all((tmp_path / "work/runs" / run / phase / "phase.json").is_file() for phase in phases)
 
 
 def test_a_sweep_over_domains_trains_once_what_sees_none(zsda, world, tmp_path):
@@ -134,3 +147,16 @@ def test_a_sweep_over_domains_trains_once_what_sees_none(zsda, world, tmp_path):
     assert run.parent.name == "day_source_only_seed0"
     assert len(json.loads(run.read_text())["starts"]) == 2
     assert "finished before, skipped" in result.stdout + result.stderr
+
+
+def test_a_baseline_that_is_given_a_generated_view_belongs_to_its_domain(zsda, world_with_sets):
+    words = [
+        "domain=night",
+        "method=source_only",
+        "method.phases.source.views=[source,target]",
+        *ONE_STEP,
+        f"data_root={world_with_sets}",
+    ]
+    assert zsda("train", *words).returncode == 0
+    message = "other settings (domain.text_guidance was 20.0 and is now 3)"
+    assert message in one_line(zsda("train", *words, "domain.text_guidance=3"))

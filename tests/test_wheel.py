@@ -59,7 +59,7 @@ def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
         "+world.prepare.test=2",
         "trainer=cpu",
     ]
-    short = [f"world.epochs.{length}=1" for length in ("intermediate", "target", "horizon")]
+    short = [f"world.epochs.{length}=1" for length in ("first", "second", "horizon")]
     commands = [
         ("generate", "domain=game", "num_workers=0"),
         ("train", "experiment=game", "data.num_workers=0", *short),

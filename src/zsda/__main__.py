@@ -5,10 +5,12 @@ import sys
 from zsda import __version__
 
 COMMANDS = {
+    "preview": "shows what the editor makes of a few images at several scales",
     "generate": "edits source images into the condition that a sentence describes",
     "train": "adapts a network along the phases of a method",
     "eval": "scores a network on day, night, snow, rain, fog or game",
     "report": "compares evaluated runs over their seeds",
+    "export": "writes a trained network as safetensors and ONNX",
     "demo": "shows all of it on a rendered toy city",
     "miniature.editor": "trains the small editor of that city anew",
 }
@@ -18,7 +20,7 @@ def main() -> None:
     """Writes one line for each command."""
     lines = [f"zsda {__version__}: make segmentation work where no image of the condition exists", ""]
     lines += [f"  python -m zsda.{name:<17} {does}" for name, does in COMMANDS.items()]
-    lines += ["", "Each explains itself with --help. Without data or a GPU, add world=miniature."]
+    lines += ["", "Each explains itself with --help. Without data or a GPU, world=miniature makes all of it."]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -1,144 +1,26 @@
-"""The boundary between YAML and objects: finds ``conf/``, runs a command under Hydra, builds objects from its config.
+"""The boundary between YAML and objects: finds ``conf/`` and builds objects from a config.
 
 Only files of ``conf/`` (or of a ``--config-dir`` that the user names) may carry a ``_target_``.
 """
 
-import difflib
-import functools
-import logging
 import os
-import re
-import sys
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from zsda.errors import ConfigError, StoreError, ZsdaError
-from zsda.runs import DISK_ERRORS, describe_os_error
-
-_log = logging.getLogger(__name__)
-
-TRACEBACK_VARIABLE = "ZSDA_TRACEBACK"
-
-# Said by libraries about what is meant as it is, or about their own insides.
-_EXPECTED_WARNINGS = (
-    r"Checkpoint directory .* exists and is not empty",
-    r".*does not have many workers which may be a bottleneck",
-    r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
-    r".*smaller than the logging interval",
-    r".*will create \d+ worker processes in total",
-    r".*pin_memory.* argument is set as true but no accelerator is found",
-)
+from zsda.errors import ConfigError, ZsdaError
 
 
 def conf_dir() -> Path:
     """Returns the folder of configs: inside the package when installed from a wheel, else that of the checkout."""
     package = Path(__file__).resolve().parent
     return next(folder for folder in (package / "conf", package.parents[1] / "conf") if folder.is_dir())
-
-
-def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Callable[[], None]]:
-    """Makes ``main(config)`` a command that is configured by ``conf/<name>.yaml`` and the command line.
-
-    A `ZsdaError` or a mistake in the config becomes one line on stderr and the exit code of the error. With
-    ``ZSDA_TRACEBACK=1`` in the environment the traceback is shown as well.
-    """
-
-    def decorate(main: Callable[[DictConfig], float | None]) -> Callable[[], None]:
-        failures: list[ZsdaError] = []
-
-        @functools.wraps(main)
-        def task(config: DictConfig) -> float | None:
-            if process_rank() > 0:
-                logging.getLogger("zsda").setLevel(logging.WARNING)  # one process tells for all
-            for message in _EXPECTED_WARNINGS:
-                warnings.filterwarnings("ignore", message=message)
-            try:
-                return _say_disk_errors(main, config)
-            except ZsdaError as error:
-                # A sweeper must see that a job failed; a single run reports without Hydra's own lines.
-                if HydraConfig.get().mode == RunMode.MULTIRUN:
-                    raise
-                failures.append(error)
-                return None
-
-        @functools.wraps(main)
-        def run() -> None:
-            show_traceback = os.environ.get(TRACEBACK_VARIABLE) == "1"
-            os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise instead of printing and exiting
-            try:
-                hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
-            except ZsdaError as error:
-                failures.append(error)
-            except (HydraException, OmegaConfBaseException) as error:
-                failures.append(_config_error(error, name))
-            if failures:
-                _report(failures[0], name, show_traceback)
-
-        return run
-
-    return decorate
-
-
-def _say_disk_errors(main: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
-    """Calls ``main``; a full or read-only disk, which any library below may meet, becomes a `StoreError`."""
-    try:
-        return main(config)
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise StoreError(describe_os_error(error, Path(error.filename or "a file"))) from error
-
-
-def process_rank() -> int:
-    """Returns the number of this process among those that torchrun, Slurm or Lightning started; 0 if it is the only one."""
-    found = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
-    return next((int(value) for value in found if value is not None), 0)
-
-
-def _report(error: ZsdaError, name: str, show_traceback: bool) -> None:
-    if show_traceback:
-        raise error
-    rank = process_rank()
-    sys.stderr.write(f"rank {rank}: zsda.{name}: {error}\n" if rank else f"zsda.{name}: {error}\n")
-    sys.exit(error.exit_code)
-
-
-def _config_error(error: Exception, name: str) -> ConfigError:
-    """Turns what Hydra and OmegaConf say, often over several lines, into one line with a way out."""
-    message = " ".join(str(error).split()).split(" Config search path")[0]
-    unknown = re.match(r"Could not override '([^']+)'", message)
-    if unknown:
-        key = unknown.group(1)
-        close = difflib.get_close_matches(key, _known_keys(name), n=3, cutoff=0.5)
-        near = f"did you mean {', '.join(close)}?" if close else "see --help for all options"
-        further = (
-            f", or +{key}=... for an argument that its class takes but the config does not show" if "." in key else ""
-        )
-        return ConfigError(f"no option {key!r}; {near}{further}")
-    if isinstance(error, OmegaConfBaseException) and "Missing mandatory value" in message:
-        key = getattr(error, "full_key", None) or message.rsplit(" ", 1)[-1]
-        return ConfigError(f"{key} has no value; give {key}=...")
-    return ConfigError(message)
-
-
-def _known_keys(name: str) -> list[str]:
-    def walk(node: Any, prefix: str) -> list[str]:  # noqa: ANN401 - a YAML tree
-        if not isinstance(node, dict):
-            return []
-        keys = [f"{prefix}{key}" for key in node]
-        return keys + [deeper for key, child in node.items() for deeper in walk(child, f"{prefix}{key}.")]
-
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return walk(OmegaConf.to_container(hydra.compose(name), resolve=False), "")
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:  # noqa: ANN401 - whatever _target_ names
@@ -175,10 +57,30 @@ def seed_of(config: DictConfig) -> int:
     return config.seed
 
 
-def given(group: str) -> bool:
-    """Tells whether the command line chose an option of a group or set a value in it."""
-    words = [word.lstrip("+~") for word in HydraConfig.get().overrides.task]
-    return any(word.startswith((f"{group}=", f"{group}.")) for word in words)
+def build_domain(config: DictConfig) -> Any:  # noqa: ANN401 - a Domain, but its room is above this one
+    """Builds the domain that the command line chose.
+
+    Raises:
+        ConfigError: none was chosen, or one without a prompt.
+    """
+    if "domain" not in config:
+        options = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
+        raise ConfigError(f"which domain? give domain={', '.join(options)}")
+    if OmegaConf.is_missing(config.domain, "prompt"):
+        raise ConfigError(f'domain={config.domain.name} needs domain.prompt="...", e.g. "make it dusk"')
+    return build(config.domain)
+
+
+def build_recipes(config: DictConfig) -> list[Any]:
+    """Builds the recipes that the command line chose.
+
+    Raises:
+        ConfigError: none was chosen, or one with values that make no sense.
+    """
+    if not config.get("recipes"):
+        options = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
+        raise ConfigError(f"which recipe? give recipe={', '.join(options)}, or a list of them")
+    return list(build(config.recipes).values())
 
 
 def prepare_world(config: DictConfig) -> None:
@@ -242,32 +144,3 @@ def _precision(node: DictConfig) -> str:
 
     on_gpu = node.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     return "bf16-mixed" if is_fast_in_bf16(torch.device("cuda" if on_gpu else "cpu")) else "32-true"
-
-
-def choices() -> dict[str, str]:
-    """Returns config group -> chosen option of this run, Hydra's own groups left out."""
-    chosen = HydraConfig.get().runtime.choices
-    return {str(group): str(option) for group, option in chosen.items() if not str(group).startswith("hydra/")}
-
-
-def recorded_group(name: str, group: str, option: str, values: Mapping[str, Any]) -> DictConfig:
-    """Returns a group as a run recorded it: our own file of that option, with the run's plain values.
-
-    What stands in a run folder is data, so a ``_target_`` is never taken from there.
-
-    Args:
-        name: the command.
-        group: e.g. ``model``.
-        option: the option that was chosen.
-        values: what its keys were set to.
-
-    Raises:
-        ConfigError: no such option in ``conf/`` or in the ``--config-dir`` folders.
-    """
-    try:
-        node = hydra.compose(name, overrides=[f"{group}={option}"])[group]
-    except HydraException as error:
-        message = _config_error(error, name)
-        raise ConfigError(f"{message}; if {group}={option} is your own, give its --config-dir") from error
-    known = {key: value for key, value in values.items() if key in node and not key.startswith("_")}
-    return OmegaConf.merge(node, known)  # type: ignore[return-value]  # a DictConfig and a dict give a DictConfig

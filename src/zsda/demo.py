@@ -12,7 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from zsda.config import choices, command, conf_dir, prepare_world, seed_of
+from zsda.command import choices, command, own_folders
+from zsda.config import conf_dir, prepare_world, seed_of
 from zsda.errors import ConfigError, ZsdaError
 
 _FOR_ALL = ("world.", "trainer=", "trainer.", "data_root=")
@@ -29,17 +30,19 @@ def main(config: DictConfig) -> None:
     for name, headline, words in _commands(config, domain, list(runs.values())):
         with _step(console, seconds, name, headline):
             _call(console, words)
-    from zsda.evaluation.subjects import run_subject
+    from zsda.choosing import run_subject
+    from zsda.reporting.alike import warn_of_unequal_lengths
     from zsda.reporting.comparison import Comparison
-    from zsda.reporting.results import read_results, warn_of_unequal_lengths
+    from zsda.reporting.formats import screen
+    from zsda.reporting.grids import grids
+    from zsda.reporting.results import read_results
     from zsda.reporting.scenes import write_adaptation_sheet
-    from zsda.reporting.tables import comparison_table
     from zsda.runs import matching_runs, to_json, write_atomic
 
     with _step(console, seconds, "sheet", "The comparison"):
         trained = dict(zip(runs, matching_runs(root, list(runs.values())), strict=True))
         comparison = Comparison(read_results(list(trained.values()), "sdgpa"), [domain])
-        console.print(comparison_table(comparison))
+        console.print(screen(grids(comparison, against=[]))[0])
         warn_of_unequal_lengths(list(trained.values()))
         subjects = {f"{method} predicts": run_subject(run) for method, run in trained.items()}
         write_adaptation_sheet(root / "sheet.png", Path(config.data_root), domain, subjects, config.rows)
@@ -62,9 +65,11 @@ def _check(config: DictConfig) -> str:
 
 def _commands(config: DictConfig, domain: str, runs: list[str]) -> list[tuple[str, str, list[str]]]:
     words = HydraConfig.get().overrides.task
-    own_configs = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
-    found = [word for folder in own_configs for word in ("--config-dir", folder)]
-    world = [*found, f"world={choices()['world']}", *(word for word in words if word.lstrip("+~").startswith(_FOR_ALL))]
+    world = [
+        *own_folders(),
+        f"world={choices()['world']}",
+        *(word for word in words if word.lstrip("+~").startswith(_FOR_ALL)),
+    ]
     own = [word for word in words if word.startswith("domain.")]
     seed, root = f"seed={config.seed}", f"runs_root={config.runs_root}"
     generate = ["generate", *world, f"domain={domain}", *own, seed, *config.generate_options]

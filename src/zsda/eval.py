@@ -1,14 +1,15 @@
 """``python -m zsda.eval``: scores runs or a file of weights on one or several settings."""
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from zsda.config import build, build_network, command, given, prepare_world, process_rank, trainer_factory
+from zsda.command import command, process_rank
+from zsda.config import build, prepare_world, trainer_factory
 from zsda.errors import ConfigError, StoreError
+from zsda.runs import matching_runs
 
 if TYPE_CHECKING:
     from zsda.evaluation.subjects import Subject
@@ -23,7 +24,7 @@ def main(config: DictConfig) -> float:
 
     from zsda.data.faults import FaultLog
     from zsda.evaluation.scoring import Scorer
-    from zsda.reporting.tables import runs_table, scores_table
+    from zsda.reporting.tables import epochs_table, runs_table, scores_table
 
     if "settings" not in config:
         names = "day, night, snow, rain, fog or game"
@@ -32,6 +33,10 @@ def main(config: DictConfig) -> float:
         raise ConfigError("setting=edited and setting=rendered belong to a domain; give edits_of=night, for example")
     pattern = OmegaConf.is_list(config.run) or any(sign in str(config.run) for sign in "*?[")
     several = pattern and config.ckpt is None
+    if config.epochs and (config.ckpt is not None or config.masks):
+        raise ConfigError(
+            "epochs=true scores what a run kept of its training; it goes with neither ckpt= nor masks=true"
+        )
     subjects = _matching(config) if several else [_single(config)]
     prepare_world(config)
     scorer = Scorer(
@@ -44,46 +49,38 @@ def main(config: DictConfig) -> float:
     )
     faults, results, console = FaultLog(), {}, Console()
     for subject in subjects:
-        scored = scorer.score(subject, known=several)
+        scored = scorer.score_epochs(subject) if config.epochs else scorer.score(subject, known=several)
         faults.add(scored.left_out)
-        results[subject.title] = scored.settings
-        if process_rank() == 0 and not several:
+        results[subject.title] = scored
+        if process_rank() == 0 and not several and not config.epochs:
             console.print(scored.title, style="bold", soft_wrap=True)
             console.print(scores_table(scored.settings))
         _log.info("%s %s", "scored before, read from" if scored.known else "written:", scored.folder)
-    if process_rank() == 0 and several:
-        console.print(runs_table(results, config.protocol))
+    if process_rank() == 0 and config.epochs:
+        console.print(epochs_table({title: scored.epochs for title, scored in results.items()}, config.protocol))
+    elif process_rank() == 0 and several:
+        console.print(runs_table({title: scored.settings for title, scored in results.items()}, config.protocol))
     faults.conclude(f"evaluated, the results are in {config.out or config.runs_root if several else scored.folder}")
-    values = [scores["miou"] for settings in results.values() for scores in settings.values()]
+    values = [scores["miou"] for scored in results.values() for scores in scored.settings.values()]
     return sum(values) / len(values)
 
 
 def _single(config: DictConfig) -> "Subject":
-    from zsda.evaluation.subjects import Subject, run_subject
-    from zsda.runs import RunFolder, latest_finished_run
-    from zsda.shipped import located
+    from zsda.choosing import chosen_subject
 
-    root, out = Path(config.runs_root), None if config.out is None else Path(config.out)
-    if config.ckpt is not None:
-        weights, size = located(config.ckpt), list(config.size or config.world.size)
-        network = partial(build_network, config.model, pretrained=False)
-        return Subject(str(weights), weights, size, out or root / weights.stem / "eval", network)
-    _refuse_model()
-    run = RunFolder(root / str(config.run)) if config.run is not None else latest_finished_run(root)
-    return run_subject(run, config.phase, config.size, out)
+    return _checked(chosen_subject(config, "eval"), config)
 
 
 def _matching(config: DictConfig) -> "list[Subject]":
-    from zsda.evaluation.subjects import run_subject
-    from zsda.runs import matching_runs
+    from zsda.choosing import refuse_model, run_subject
 
-    _refuse_model()
+    refuse_model()
     patterns = [str(name) for name in (config.run if OmegaConf.is_list(config.run) else [config.run])]
     subjects = []
     for run in matching_runs(Path(config.runs_root), patterns):
         out = None if config.out is None else Path(config.out) / run.path.name
         try:
-            subjects.append(run_subject(run, config.phase, config.size, out))
+            subjects.append(_checked(run_subject(run, config.phase, config.size, out), config))
         except StoreError as error:
             _log.warning("skipped: %s", error)
     if not subjects:
@@ -91,9 +88,10 @@ def _matching(config: DictConfig) -> "list[Subject]":
     return subjects
 
 
-def _refuse_model() -> None:
-    if given("model"):
-        raise ConfigError("a run brings its own network; model= goes with ckpt=FILE only")
+def _checked(subject: "Subject", config: DictConfig) -> "Subject":
+    if config.epochs and len(subject.epochs) == 1:
+        raise StoreError(f"{subject.title} kept only its last epoch; train it with keep_every=N to compare epochs")
+    return subject
 
 
 if __name__ == "__main__":

@@ -1,68 +1,66 @@
 """``python -m zsda.generate``: edits source images into generated sets."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from zsda.config import build, command, conf_dir, prepare_world, trainer_factory
-from zsda.errors import ConfigError
-
-if TYPE_CHECKING:
-    from zsda.generation.domains import Domain
+from zsda.command import command
+from zsda.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
 
 
 @command("generate")
 def main(config: DictConfig) -> None:
     """Makes, or completes, one generated set for each recipe."""
-    domain = _domain(config)  # a mistake in it should not have to wait for the imports
+    domain, recipes, seed = build_domain(config), build_recipes(config), seed_of(config)  # before the slow imports
 
     from lightning.pytorch.callbacks import RichProgressBar
 
+    from zsda.choosing import layout_judge
     from zsda.data.datasets import Cityscapes
     from zsda.data.faults import FaultLog
+    from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores
     from zsda.generation.source import PatchDataModule, SourcePatches
     from zsda.generation.store import GeneratedStore
     from zsda.generation.task import GenerationTask, StoreWriter, complete_set
 
-    recipes = list(build(config.recipes).values())
     prepare_world(config)
     data_root = Path(config.data_root)
     source = Cityscapes(data_root / "cityscapes", config.split)
-    trainer = trainer_factory(config.trainer)(
+    make_trainer = partial(
+        trainer_factory(config.trainer),
         logger=False,
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        callbacks=[StoreWriter(), RichProgressBar(leave=True)],
     )
+    trainer = make_trainer(callbacks=[StoreWriter(), RichProgressBar(leave=True)])
+    judge = layout_judge(config.layout, config.model, config.world.size, Path(config.runs_root))
+    chosen = [SourcePatches(source, recipe, domain, seed, config.limit) for recipe in recipes]
     editor = build(config.editor).to(trainer.strategy.root_device)
-    faults = FaultLog()
+    faults, unscored = FaultLog(), FaultLog("not scored")
     # All sets are checked before the first is begun: that one may take hours.
     sets = []
-    for recipe in recipes:
+    for patches in chosen:
+        recipe = patches.recipe
         settings = {
             "domain": domain.describe(),
             "recipe": recipe.describe(),
-            "seed": config.seed,
+            "seed": seed,
             "editor": editor.describe(),
         }
-        store = GeneratedStore(data_root / f"{domain.name}_{recipe.name}", settings)
-        patches = SourcePatches(source, recipe, domain, config.seed, config.limit)
+        store = GeneratedStore(data_root / f"{domain.name}_{recipe.name}", settings, config.retries)
         data = PatchDataModule(patches, store, config.batch_size, config.num_workers)
-        sets.append((GenerationTask(editor, recipe, domain, config.seed, config.batch_size, faults), data))
+        task = GenerationTask(editor, recipe, domain, seed, config.batch_size, faults, config.retries)
+        sets.append((task, data))
     for task, data in sets:
         complete_set(trainer, task, data)
-    faults.conclude(f"the sets of domain {domain.name} are finished")
-
-
-def _domain(config: DictConfig) -> "Domain":
-    if "domain" not in config:
-        options = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
-        raise ConfigError(f"which domain? give domain={', '.join(options)}")
-    if OmegaConf.is_missing(config.domain, "prompt"):
-        raise ConfigError(f'domain={config.domain.name} needs domain.prompt="...", e.g. "make it dusk"')
-    return build(config.domain)
+        if judge is not None:
+            scored = LayoutData(data.patches, data.store, source, judge, config.num_workers)
+            scorer = make_trainer(callbacks=[LayoutWriter(), RichProgressBar(leave=True)])
+            complete_scores(scorer, LayoutTask(judge, unscored), scored)
+    for log in (faults, unscored):
+        log.conclude(f"the sets of domain {domain.name} are finished")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,15 @@ class PhaseFolder:
         """Returns what `finish` was given."""
         return json.loads(self._report.read_text())
 
+    def epoch_weights(self, epoch: int) -> Path:
+        """Returns where the weights after an epoch, counted from 1, are kept."""
+        return self.path / "epochs" / f"{epoch:04d}.safetensors"
+
+    def kept(self) -> dict[int, Path]:
+        """Returns epoch -> weights after it, in their order, of a finished phase: those that were kept, and the last ones."""
+        files = {int(path.stem): path for path in self.epoch_weights(0).parent.glob("[0-9]*.safetensors")}
+        return dict(sorted({**files, self.report()["epochs"]: self.weights}.items()))
+
 
 class RunFolder:
     """``runs/<name>/``: one training with its settings, where they came from, and its phases.

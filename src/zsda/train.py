@@ -2,31 +2,37 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from zsda.config import (
-    build,
-    build_network,
-    choices,
-    command,
-    plain,
-    prepare_world,
-    process_rank,
-    seed_of,
-    trainer_factory,
-)
+from zsda.command import choices, command, process_rank
+from zsda.config import build, build_network, plain, prepare_world, seed_of, trainer_factory
+
+if TYPE_CHECKING:
+    from zsda.adaptation.phases import Phase
 
 _log = logging.getLogger(__name__)
 
+# Of a world, what training does not read, or what stands under data, method and trainer once more.
+_UNREAD = (
+    "num_workers",
+    "epochs",
+    "editor",
+    "steps",
+    "text_guidance",
+    "image_guidance",
+    "fog_frames",
+    "layout_network",
+)
 # What may differ between two starts of one run: where it runs and what it writes, not what it computes.
 _VOLATILE = (
     "logger",
     "runs_root",
     "name",
+    "keep_every",
     "data.num_workers",
-    # Of a world, what training does not read, and what stands under data, method and trainer once more.
-    *(f"world.{key}" for key in ("num_workers", "epochs", "editor", "steps", "text_guidance", "image_guidance")),
+    *(f"world.{key}" for key in _UNREAD),
     *(f"trainer.{key}" for key in ("_target_", "_partial_", "accelerator", "strategy", "log_every_n_steps")),
     *(f"trainer.{key}" for key in ("enable_model_summary", "enable_progress_bar", "check_val_every_n_epoch")),
 )
@@ -58,17 +64,27 @@ def main(config: DictConfig) -> float | None:
         trainer=trainer_factory(config.trainer),
         loggers=list(build(config.logger).values()) if "logger" in config else [],
         seed=config.seed,
+        keep_every=config.keep_every,
     )
     run = RunFolder(Path(config.runs_root) / config.name)
     check_phases(phases, data)
-    # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
-    settings = without(plain(config), (*_VOLATILE, *(("domain", "data.domain") if "scope" in config.method else ())))
+    settings = without(plain(config), (*_VOLATILE, *_unseen(phases)))
     run.claim(settings, choices(), [phase.name for phase in phases], provenance(), write=process_rank() == 0)
     last = run_phases(phases, ingredients, run)
     _log.info(
         "trained: the weights are %s; evaluate with python -m zsda.eval setting=... run=%s", last.weights, config.name
     )
     return next(iter(last.report()["watched"].values()), None)
+
+
+def _unseen(phases: "list[Phase]") -> list[str]:
+    """Names the settings that make no difference to these phases."""
+    views = {view for phase in phases for view in phase.views}
+    # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
+    return [
+        *([] if "classical" in views else ["data.weather"]),
+        *(["domain", "data.domain"] if views == {"source"} else []),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import csv
 import functools
+import shutil
 
 import lightning as L
 import pytest
@@ -8,10 +9,9 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from tests.data.test_datamodules import views_data
-from zsda.adaptation.phases import Ingredients, Phase, run_phases
+from zsda.adaptation.phases import Ingredients, Phase, check_phases, run_phases
 from zsda.adaptation.progressive import ProgressiveAdaptation
 from zsda.adaptation.schedules import OneCycle, Poly
-from zsda.adaptation.task import SegmentationTask
 from zsda.errors import ConfigError, DataError, IncompleteError
 from zsda.models.weights import read_weights
 from zsda.runs import RunFolder
@@ -75,6 +75,35 @@ def test_both_phases_leave_weights_and_a_report(finished):
     assert not equal(weights(finished, "intermediate"), weights(finished, "target"))
 
 
+def test_a_phase_moves_along_its_horizon(finished):
+    for phase, epochs, horizon in (("intermediate", 4, 4), ("target", 1, 3)):
+        (metrics,) = finished.phase(phase).path.glob("csv/*/metrics.csv")
+        rates = [float(row["lr-SGD"]) for row in csv.DictReader(metrics.open()) if row.get("lr-SGD")]
+        assert rates == pytest.approx([0.05 * (1 - epoch / horizon) ** 0.9 for epoch in range(epochs)])
+
+
+def test_every_parameter_is_trained(finished, world_with_sets):
+    start, end = ingredients(world_with_sets).model.state_dict(), weights(finished, "target")
+    assert not [key for key in start if torch.equal(start[key], end[key])]
+
+
+def test_a_later_phase_does_not_draw_again_what_an_earlier_one_drew(world_with_sets, tmp_path):
+    orders = {"one": [], "two": []}
+
+    def noting(name):
+        class Noting(ProgressiveAdaptation):
+            def training_step(self, batch, index):
+                orders[name] += batch["key"]
+                return super().training_step(batch, index)
+
+        return Noting
+
+    twins = [Phase(name, noting(name), ["source"], epochs=1) for name in orders]
+    run_phases(twins, ingredients(world_with_sets), RunFolder(tmp_path / "run"))
+    assert sorted(orders["one"]) == sorted(orders["two"])
+    assert orders["one"] != orders["two"]
+
+
 def test_the_last_phase_starts_from_the_weights_of_the_first(finished, world_with_sets, tmp_path):
     still = Phase("still", ProgressiveAdaptation, ["target"], epochs=1, start="intermediate")
     made = ingredients(world_with_sets)
@@ -118,7 +147,7 @@ def test_the_seed_matters(finished, world_with_sets, tmp_path):
 
 def test_steps_instead_of_epochs(world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
-    run_phases([Phase("short", SegmentationTask, ["source"], steps=3)], ingredients(world_with_sets), run)
+    run_phases([Phase("short", ProgressiveAdaptation, ["source"], steps=3)], ingredients(world_with_sets), run)
     assert run.phase("short").report()["steps"] == 3
 
 
@@ -127,19 +156,17 @@ def test_accumulated_gradients_count_as_the_steps_that_they_are(world_with_sets,
     accumulating = {"trainer": functools.partial(made.trainer, accumulate_grad_batches=3), "schedule": OneCycle()}
     run = RunFolder(tmp_path / "run")
     run_phases(
-        [Phase("short", SegmentationTask, ["source"], epochs=2)], Ingredients(**{**vars(made), **accumulating}), run
+        [Phase("short", ProgressiveAdaptation, ["source"], epochs=2)],
+        Ingredients(**{**vars(made), **accumulating}),
+        run,
     )
     assert run.phase("short").report()["steps"] == 4
 
 
-def test_missing_views_are_said_before_the_first_phase(copied_world, tmp_path):
-    import shutil
-
+def test_missing_views_of_any_phase_are_said(copied_world):
     shutil.rmtree(copied_world / "night_target")
-    run = RunFolder(tmp_path / "run")
     with pytest.raises(DataError, match="night_target"):
-        run_phases(two_phases(), ingredients(copied_world), run)
-    assert not run.phase("intermediate").path.exists()
+        check_phases(two_phases(), views_data(copied_world))
 
 
 def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
@@ -147,7 +174,7 @@ def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
     victim = next((copied_world / "night_intermediate").glob("leftImg8bit/train/*/*.png"))
     victim.write_bytes(victim.read_bytes()[:300])
     run = RunFolder(tmp_path / "run")
-    with pytest.raises(IncompleteError, match=f"trained, .* 1 damaged file was left out: .*{victim.name}"):
+    with pytest.raises(IncompleteError, match=f"trained, .* 1 image was left out: .*{victim.name}"):
         run_phases(two_phases(epochs=1), ingredients(copied_world), run)
     assert run.phase("target").finished
 
@@ -157,19 +184,22 @@ def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
     [
         ({"epochs": 1, "steps": 1}, "give either epochs or steps"),
         ({}, "give either epochs or steps"),
-        ({"epochs": 5, "horizon": 4}, "expected 1 <= length <= horizon"),
-        ({"epochs": 0}, "expected 1 <= length"),
+        ({"epochs": 5, "horizon": 4}, "expected whole numbers, 1 <= length <= horizon"),
+        ({"epochs": 0}, "expected whole numbers, 1 <= length"),
+        ({"epochs": 2.5}, "expected whole numbers, 1 <= length"),
+        ({"epochs": 1, "views": "source"}, "views='source'; expected a list"),
+        ({"epochs": 1, "views": []}, r"views=\[\]; expected a list"),
     ],
 )
-def test_a_phase_without_a_sensible_length_is_refused(changes, message):
+def test_a_phase_that_makes_no_sense_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        Phase("odd", SegmentationTask, ["source"], **changes)
+        Phase(**{"name": "odd", "task": ProgressiveAdaptation, "views": ["source"], **changes})
 
 
-def test_a_phase_starts_from_an_earlier_one(world_with_sets, tmp_path):
+def test_a_phase_starts_from_an_earlier_one(world_with_sets):
     phases = [
-        Phase("second", SegmentationTask, ["source"], epochs=1, start="first"),
-        Phase("first", SegmentationTask, ["source"], epochs=1),
+        Phase("second", ProgressiveAdaptation, ["source"], epochs=1, start="first"),
+        Phase("first", ProgressiveAdaptation, ["source"], epochs=1),
     ]
     with pytest.raises(ConfigError, match="'second' starts from 'first'; expected one of the phases before it"):
-        run_phases(phases, ingredients(world_with_sets), RunFolder(tmp_path / "run"))
+        check_phases(phases, views_data(world_with_sets))

@@ -5,15 +5,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests.reference import image, recorded, state_dict
 from zsda.adaptation.progressive import ProgressiveAdaptation
 from zsda.adaptation.schedules import Poly
-from zsda.adaptation.task import SegmentationTask
+from zsda.errors import ConfigError
+from zsda.models.deeplab import DeepLabV3Plus
 
 
-def task_of(kind):
+def task_of(model=None, **more):
     torch.manual_seed(0)
-    made = kind(nn.Conv2d(3, 20, 1), functools.partial(torch.optim.SGD, lr=0.1), Poly(), 1, "epoch")
-    made.log = lambda *_args, **_kwargs: None
+    made = ProgressiveAdaptation(
+        model=model or nn.Conv2d(3, 20, 1),
+        optimizer=functools.partial(torch.optim.SGD, lr=0.1),
+        schedule=Poly(),
+        horizon=1,
+        unit="epoch",
+        **more,
+    )
+    made.logged = {}
+    made.log = lambda name, value, **_how: made.logged.update({name: value.item()})
     return made
 
 
@@ -23,21 +33,69 @@ def batch_of(*views):
     return {"images": {view: torch.randn(2, 3, 4, 5) for view in views}, "mask": mask}
 
 
-@pytest.mark.parametrize("views", [["source", "intermediate"], ["target", "intermediate"], ["a", "b", "c"]])
+@pytest.mark.parametrize("views", [["source"], ["source", "intermediate"], ["a", "b", "c"]])
 def test_the_losses_of_all_views_add_up(views):
-    task, batch = task_of(ProgressiveAdaptation), batch_of(*views)
+    task, batch = task_of(), batch_of(*views)
     labels = batch["mask"].long()
     expected = sum(F.cross_entropy(task(image), labels, ignore_index=255) for image in batch["images"].values())
     assert task.training_loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert set(task.logged) == {f"train/loss_{view}" for view in views}
 
 
-def test_the_supervised_task_takes_one_view():
-    task, batch = task_of(SegmentationTask), batch_of("source")
-    expected = F.cross_entropy(task(batch["images"]["source"]), batch["mask"].long(), ignore_index=255)
-    assert task.training_loss(batch).item() == pytest.approx(expected.item(), rel=1e-5)
+def test_the_published_pair_is_reproduced():
+    model = DeepLabV3Plus(20, "resnet50").eval()
+    model.load_state_dict(state_dict("sdgpa_deeplabv3plus_resnet50"))
+    pair, reference = {"source": image(), "synthetic": image().flip(-1)}, recorded("sdgpa_pair_forward")
+    mask = torch.zeros(1, 64, 128, dtype=torch.uint8)
+    task = task_of(model, similarity=0.1)
+    with torch.no_grad():
+        for view, name in (("source", "out_source"), ("synthetic", "out_synth")):
+            logits = model(pair[view])[..., ::4, ::4]
+            assert (logits - torch.from_numpy(reference[name])).abs().max() < 1e-4
+        total = task.training_loss({"images": pair, "mask": mask})
+        plain = task_of(model).training_loss({"images": pair, "mask": mask})
+    assert task.logged["train/loss_similarity"] == pytest.approx(float(reference["similarity"]), abs=1e-4)
+    assert (total - plain).item() == pytest.approx(0.1 * float(reference["similarity"]), abs=1e-4)
+
+
+def test_each_view_has_its_own_batch_statistics():
+    model = nn.Sequential(nn.Conv2d(3, 20, 1), nn.BatchNorm2d(20))
+    task, batch = task_of(model), batch_of("source", "intermediate")
+    batch["images"]["intermediate"] = batch["images"]["intermediate"] * 4 + 2
+    alone = [
+        task_of(model).training_loss({**batch, "images": {view: batch["images"][view]}}) for view in batch["images"]
+    ]
+    assert task.training_loss(batch).item() == pytest.approx(sum(alone).item(), rel=1e-5)
+
+
+def test_the_similarity_pulls_on_the_encoder():
+    model = DeepLabV3Plus(20, "resnet18").eval()
+    batch = {"images": {"a": image(), "b": image().flip(-1)}, "mask": torch.full((1, 64, 128), 255)}
+    task_of(model, similarity=0.5).training_loss(batch).backward()
+    assert model.backbone.layer1[0].conv1.weight.grad.abs().sum() > 0, (
+        "every pixel is ignored, only the similarity is left"
+    )
+
+
+def test_a_network_with_too_few_outputs_is_refused():
+    batch = {"images": {"source": torch.zeros(2, 3, 8, 8)}, "mask": torch.full((2, 8, 8), 18, dtype=torch.uint8)}
+    with pytest.raises(ConfigError, match=r"the network has 18 outputs; expected at least 19, see model\.num_classes"):
+        task_of(nn.Conv2d(3, 18, 1)).training_loss(batch)
+
+
+def test_a_similarity_that_is_no_number_is_refused():
+    with pytest.raises(ConfigError, match="similarity=abc; expected a number"):
+        task_of(similarity="abc")
+
+
+def test_a_network_without_encoder_has_no_similarity():
+    with pytest.raises(
+        ConfigError, match=r"similarity=0.1 needs a network with a backbone or encoder, Conv2d has none"
+    ):
+        task_of(similarity=0.1)
 
 
 def test_a_batch_of_damaged_files_only_teaches_nothing():
-    task = task_of(ProgressiveAdaptation)
+    task = task_of()
     task.training_step({"faults": []}, 0).backward()
     assert all((parameter.grad == 0).all() for parameter in task.parameters())

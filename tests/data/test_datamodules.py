@@ -1,10 +1,13 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from zsda.data.datamodules import EpochSampler, EvaluationData, UnpaddedSampler, ViewsData, ViewsDataset
-from zsda.data.datasets import ACDC, Cityscapes, GeneratedSet
+from zsda.data.datasets import ACDC, Cityscapes
 from zsda.data.faults import Fault
+from zsda.data.generated import GeneratedSet
 from zsda.data.transforms import TrainingTransform
 from zsda.errors import ConfigError, DataError
 
@@ -48,6 +51,54 @@ def test_any_list_of_views(world_with_sets, views):
     assert len({key for batch in found for key in batch["key"]}) == 8
 
 
+def test_a_view_named_twice_has_a_jitter_of_its_own(world_with_sets):
+    data = views_data(world_with_sets)
+    data.select(["source", "source"])
+    images = batches(data)[0]["images"]
+    assert list(images) == ["source", "source_2"]
+    assert (images["source"] - images["source_2"]).abs().mean() > 0.05
+
+
+def test_the_classical_view_is_the_source_in_other_weather(world_with_sets):
+    still = TrainingTransform((64, 128), None, 0.0, **STILL)
+    data = views_data(world_with_sets, transform=still, weather="night")
+    data.select(["source", "classical"])
+    images = batches(data)[0]["images"]
+    factor = (images["classical"] - images["classical"].min()).mean() / (
+        images["source"] - images["source"].min()
+    ).mean()
+    assert 0.1 < factor < 0.8
+    data = views_data(world_with_sets, weather="sandstorm")
+    with pytest.raises(ConfigError, match=r"no classical augmentation matches data.weather=sandstorm"):
+        data.select(["classical"])
+
+
+def test_edits_that_lost_their_layout_can_be_left_out(copied_world):
+    data = views_data(copied_world, min_layout_score=0.5)
+    with pytest.raises(DataError, match=r"night_target/manifest.jsonl: cannot be read"):
+        data.select(["target"])
+    images = sorted((copied_world / "night_target").glob("leftImg8bit/*/*/*.png"))
+    lines = [
+        {"source": image.relative_to(copied_world / "night_target").as_posix(), "layout_score": number / 10}
+        for number, image in enumerate(images)
+    ]
+    manifest = copied_world / "night_target/manifest.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    data.select(["source", "target"])
+    assert len(data.training_set) == 3, "of 0.0 to 0.7"
+    with pytest.raises(DataError, match=r"no image reaches data.min_layout_score=0.9; the best has 0.700"):
+        views_data(copied_world, min_layout_score=0.9).select(["target"])
+    unlabelled = [*lines[:-1], {**lines[-1], "layout_score": None}]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in unlabelled))
+    data.select(["source", "target"])
+    assert len(data.training_set) == 2, "nothing tells that the last one kept its layout"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
+    with pytest.raises(
+        DataError, match=r"1 of 8 images have no layout score, the first is .*generate again with layout"
+    ):
+        data.select(["target"])
+
+
 def test_views_show_the_same_scene(world_with_sets):
     source = Cityscapes(world_with_sets / "cityscapes", "train")
     target = GeneratedSet(world_with_sets / "night_target", source)
@@ -74,6 +125,41 @@ def test_augmentation_depends_on_seed_epoch_and_scene_alone(world_with_sets):
     other_epoch, other_seed = by_key(views_data(world_with_sets), 2), by_key(views_data(world_with_sets, seed=4), 1)
     assert not any(torch.equal(first[key], other_epoch[key]) for key in first)
     assert not any(torch.equal(first[key], other_seed[key]) for key in first)
+
+
+def test_each_phase_draws_its_own_order_and_augmentation(world_with_sets):
+    data = views_data(world_with_sets)
+    drawn = []
+    for phase, views in enumerate((["source", "intermediate"], ["target", "intermediate"])):
+        data.select(views, phase)
+        found = batches(data, 1)
+        drawn.append(
+            {key: image for b in found for key, image in zip(b["key"], b["images"]["intermediate"], strict=True)}
+        )
+    first, second = drawn
+    assert list(first) != list(second)
+    assert not any(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_the_last_incomplete_batch_is_dropped_and_each_epoch_is_shuffled(world_with_sets):
+    data = views_data(world_with_sets, batch_size=3)
+    orders = []
+    for epoch in range(2):
+        found = batches(data, epoch)
+        assert [len(batch["mask"]) for batch in found] == [3, 3]
+        orders.append([key for batch in found for key in batch["key"]])
+    assert orders[0] != orders[1]
+
+
+def test_what_is_only_for_training_is_not_watched(world_with_sets):
+    with pytest.raises(ConfigError, match=r"data.watch=\['classical'\]; expected source and names of recipes"):
+        views_data(world_with_sets, watch=["classical"])
+
+
+@pytest.mark.parametrize("score", ["abc", [1], 1.5, -0.1])
+def test_a_layout_score_that_is_no_share_is_refused(world_with_sets, score):
+    with pytest.raises(ConfigError, match=r"data\.min_layout_score=.*; expected a number from 0 to 1, or null"):
+        views_data(world_with_sets, min_layout_score=score)
 
 
 def test_a_scene_that_one_view_lacks_is_left_out(copied_world):

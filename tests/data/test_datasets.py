@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zsda.data.datasets import ACDC, GTA5, Cityscapes, DamagedImageError, GeneratedSet
-from zsda.errors import DataError
+from zsda.data.datasets import ACDC, GTA5, Cityscapes, DamagedImageError
+from zsda.data.generated import GeneratedSet
+from zsda.errors import ConfigError, DataError
 
 
 def test_cityscapes_is_found(world):
@@ -34,6 +35,33 @@ def test_acdc_is_found(world, condition):
     dataset = ACDC(world / "ACDC", condition, "val")
     assert len(dataset) == 3
     assert dataset[0]["mask"].shape == (64, 128)
+
+
+def test_frames_of_another_size_can_be_left_out(copied_world, caplog):
+    caplog.set_level("INFO")
+    sample = ACDC(copied_world / "ACDC", "fog", "val").samples[0]
+    for path in (sample.image, sample.label):
+        Image.open(path).resize((64, 32)).save(path)
+    dataset = ACDC(copied_world / "ACDC", "fog", "val", only_size=[128, 64])
+    assert sample.key not in [other.key for other in dataset.samples]
+    assert len(dataset) == 2
+    assert "acdc fog val: 2 of 3 frames are 128x64" in caplog.messages
+    assert len(ACDC(copied_world / "ACDC", "fog", "val")) == 3
+    with pytest.raises(
+        DataError, match=r"none of the 3 images of fog val is 1920x1080; give settings.fog.only_size=null"
+    ):
+        ACDC(copied_world / "ACDC", "fog", "val", only_size=[1920, 1080])
+
+
+def test_a_frame_whose_size_cannot_be_told_is_kept_and_named_when_it_is_read(copied_world):
+    sample = ACDC(copied_world / "ACDC", "fog", "val").samples[1]
+    sample.image.write_bytes(b"")
+    dataset = ACDC(copied_world / "ACDC", "fog", "val", only_size=[128, 64])
+    assert len(dataset) == 3
+    with pytest.raises(DamagedImageError, match=sample.image.name):
+        dataset[1]
+    with pytest.raises(ConfigError, match=r"settings.fog.only_size=1920; expected \[width,height\]"):
+        ACDC(copied_world / "ACDC", "fog", "val", only_size=1920)
 
 
 def test_gta5_palette_labels_are_read_as_ids(world):

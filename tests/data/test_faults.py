@@ -19,7 +19,7 @@ def test_damage_is_a_fault_that_others_survive():
     log = FaultLog()
     assert log.take(batch)
     assert batch["x"].tolist() == [1, 2]
-    with pytest.raises(IncompleteError, match=r"scored, but 1 damaged file was left out: a.png: cut off"):
+    with pytest.raises(IncompleteError, match=r"scored, but 1 image was left out: a.png: cut off"):
         log.conclude("scored")
 
 
@@ -43,3 +43,10 @@ def test_a_mistake_of_ours_is_not_hidden():
 
 def test_nothing_left_out_is_no_error():
     FaultLog().conclude("scored")
+
+
+def test_many_are_counted_and_the_first_are_named():
+    log = FaultLog()
+    log.add([f"{number}.png" for number in range(11)])
+    with pytest.raises(IncompleteError, match=r"but 11 images were left out: 0.png; .*7.png; and 3 more, each named"):
+        log.conclude("scored")

@@ -1,10 +1,14 @@
+import re
+
 import numpy as np
 import pytest
 import torch
+import torchvision.transforms.functional
 from PIL import Image
 
 from tests.reference import recorded
-from zsda.data.transforms import MEAN, STD, EvaluationTransform, TrainingTransform, resize_mask
+from zsda.data.labels import IGNORE
+from zsda.data.transforms import MEAN, STD, ClassicalWeather, EvaluationTransform, TrainingTransform, resize_mask
 from zsda.errors import ConfigError
 
 STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
@@ -41,6 +45,40 @@ def test_all_views_and_the_mask_share_one_geometry():
     assert 3 < sum(mirrored) < 17
 
 
+@pytest.mark.parametrize("scale", [None, (1.0, 2.0)])
+def test_scale_place_and_mirroring_are_drawn_apart(scale):
+    rows, columns = np.mgrid[:40, :80].astype(np.uint8)
+    image = Image.fromarray(np.stack([rows, columns, rows], axis=2))
+    transform = TrainingTransform((40, 80), (20, 30), 0.5, **STILL, scale=scale)
+    drawn = []
+    for seed in range(600):
+        seen = back(transform({"source": image}, rows, seed)[0]["source"]) * 255
+        height = np.ptp(seen[..., 0])
+        place = [seen[..., 0].min() / (39 - height), seen[..., 1].min() / (79 - np.ptp(seen[..., 1]))]
+        drawn.append([*place, seen[0, 0, 1] > seen[0, -1, 1], *([height] if scale else [])])
+    related = np.corrcoef(np.array(drawn, float).T) - np.eye(len(drawn[0]))
+    assert np.abs(related).max() < 0.2
+
+
+def test_blur_and_cutout_are_drawn_apart():
+    white = {"source": Image.new("RGB", (80, 40), "white")}
+    edge = np.zeros((40, 80, 3), np.uint8)
+    edge[:, 40:] = 255
+    found = []
+    for seed in range(300):
+        transform = TrainingTransform((40, 80), None, 0.0, **STILL, blur=0.5, cutout=0.5)
+        mask = np.zeros((40, 80), np.uint8)
+        cut = back(transform(white, mask, seed)[0]["source"]).min() < 0.9
+        # Rows that the rectangle misses show whether the edge is soft.
+        rows = back(transform({"source": Image.fromarray(edge)}, mask, seed)[0]["source"])[..., 0]
+        soft = np.median((rows > 0.02) & (rows < 0.98), axis=0).any()
+        found.append([cut, soft])
+    cut, soft = np.array(found).T
+    assert 0.4 < cut.mean() < 0.6
+    assert 0.4 < soft.mean() < 0.6
+    assert 0.4 < (cut == soft).mean() < 0.6
+
+
 def test_each_view_has_its_own_jitter():
     transform = TrainingTransform((40, 80), None, 0.0, **PUBLISHED)
     image = picture(1)
@@ -56,6 +94,33 @@ def test_equal_seeds_give_equal_samples_whatever_came_before():
     again, _ = transform(images, mask, 11)
     assert all(torch.equal(first[name], again[name]) for name in images)
     assert not torch.equal(first["source"], other["source"])
+
+
+def test_the_jitter_is_the_published_sequence():
+    factors = {"brightness": 1.4, "contrast": 0.6, "saturation": 1.5, "hue": 0.25}
+    transform = TrainingTransform((40, 80), None, 0.0, **{name: (value, value) for name, value in factors.items()})
+    expected = picture(3)
+    for name, value in factors.items():
+        expected = getattr(torchvision.transforms.functional, f"adjust_{name}")(expected, value)
+    for seed in range(20):  # rounding leaves 1.7 grey levels in this order, and at least 6.3 in any other
+        views, _ = transform({"view": picture(3)}, np.zeros((40, 80), np.uint8), seed)
+        assert np.abs(back(views["view"]) * 255 - np.asarray(expected)).mean() < 3
+
+
+def test_factors_are_drawn_from_the_whole_range():
+    grey = Image.new("RGB", (80, 40), (100, 100, 100))
+    transform = TrainingTransform((40, 80), None, 0.0, **{**STILL, "brightness": PUBLISHED["brightness"]})
+    mask = np.zeros((40, 80), np.uint8)
+    drawn = [back(transform({"view": grey}, mask, seed)[0]["view"]).mean() * 2.55 for seed in range(100)]
+    assert 0.49 < min(drawn) < 0.55
+    assert 1.45 < max(drawn) < 1.51
+
+
+def test_crops_are_drawn_at_random():
+    ramp = np.arange(80, dtype=np.uint8)[None] + np.arange(40, dtype=np.uint8)[:, None]
+    transform = TrainingTransform((40, 80), (20, 30), 0.5, **STILL)
+    image = Image.fromarray(np.stack([ramp] * 3, axis=2))
+    assert len({int(transform({"view": image}, ramp, seed)[1].min()) for seed in range(20)}) > 10
 
 
 @pytest.mark.parametrize(
@@ -93,3 +158,77 @@ def test_jitter_operations_come_in_the_published_order():
 def test_a_crop_larger_than_the_image_is_refused():
     with pytest.raises(ConfigError, match=r"crop of \(50, 90\) does not fit"):
         TrainingTransform((40, 80), (50, 90), 0.5, **STILL)
+
+
+def test_scaling_keeps_views_and_mask_together_and_fills_up_what_is_not_labelled():
+    ramp = np.tile(np.arange(80, dtype=np.uint8), (40, 1))
+    image = Image.fromarray(np.stack([ramp] * 3, axis=2))
+    transform = TrainingTransform((40, 80), None, 0.0, **STILL, scale=(0.5, 2.0))
+    widths, ignored = [], 0
+    for seed in range(12):
+        views, mask = transform({"v": image}, ramp, seed)
+        assert mask.shape == (40, 80)
+        inside = mask.numpy() != IGNORE
+        ignored += int((~inside).any())
+        assert np.abs(back(views["v"])[..., 0] * 255 - mask.numpy())[inside].max() < 2
+        widths.append(int(mask.numpy()[inside].max()) - int(mask.numpy()[inside].min()))
+    assert min(widths) < 60
+    assert 0 < ignored < 12
+
+
+def test_blur_and_cutout_touch_the_picture_only():
+    image, mask = picture(4), np.zeros((40, 80), np.uint8)
+    plain, _ = TrainingTransform((40, 80), None, 0.0, **STILL)({"v": image}, mask, 0)
+    for option in ("blur", "cutout"):
+        changed, labels = TrainingTransform((40, 80), None, 0.0, **STILL, **{option: 1.0})({"v": image}, mask, 0)
+        assert not torch.equal(changed["v"], plain["v"])
+        assert (labels == 0).all()
+
+
+@pytest.mark.parametrize("name", ["fog", "rain", "snow", "night", "game"])
+def test_classical_weather_depends_on_the_seed_alone(name):
+    image = np.asarray(picture(5))
+    weather = ClassicalWeather(name)
+    first, other, again = weather(image, 3), weather(image, 4), weather(image, 3)
+    assert first.shape == image.shape
+    assert first.dtype == np.uint8
+    assert (first == again).all()
+    assert (first != other).any()
+    assert (first != image).any()
+
+
+def test_classical_weather_looks_like_its_name():
+    image = np.asarray(picture(5))
+    means = {
+        name: np.mean([ClassicalWeather(name)(image, s).mean() for s in range(5)]) for name in ("night", "snow", "fog")
+    }
+    assert means["night"] < 0.65 * image.mean()
+    assert means["snow"] > image.mean()
+    edges = np.abs(np.diff(ClassicalWeather("fog")(image, 0).astype(int), axis=1)).mean()
+    assert edges < np.abs(np.diff(image.astype(int), axis=1)).mean()
+
+
+def test_a_domain_without_classical_weather_is_refused():
+    with pytest.raises(ConfigError, match=r"matches data.weather=dusk; give data.weather=fog\|rain\|snow\|night\|game"):
+        ClassicalWeather("dusk")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"size": 128}, "data.transform.size=128; expected height and width"),
+        ({"crop": (0, 0)}, "data.transform.crop=(0,0); expected height and width"),
+        ({"brightness": 1}, "data.transform.brightness=1; expected two numbers of at least 0"),
+        (
+            {"contrast": (1.5, 0.5)},
+            "data.transform.contrast=(1.5,0.5); expected two numbers of at least 0, the lower one first",
+        ),
+        ({"hue": (-1, 1)}, "data.transform.hue=(-1,1); expected two numbers from -0.5 to 0.5"),
+        ({"scale": (2, 1)}, "data.transform.scale=(2,1); expected two numbers"),
+        ({"flip": 2}, "data.transform.flip=2; expected a probability"),
+        ({"blur": "often"}, "data.transform.blur=often; expected a probability"),
+    ],
+)
+def test_values_that_make_no_sense_are_named(value, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        TrainingTransform(**{"size": (40, 80), "crop": None, "flip": 0.5, **STILL, **value})

@@ -61,3 +61,8 @@ def test_photographs_are_predicted_at_their_own_size():
     assert (first == np.where(half[..., 0] == 255, 0, 1)).mean() > 0.9  # but for the border, which is interpolated
     assert first.shape == (8, 16)
     assert second.tolist() == [[0] * 6] * 4
+
+
+def test_a_void_prediction_is_kept():
+    (prediction,) = predict_labels(Constant(19), torch.zeros(1, 3, 4, 8), [torch.zeros(4, 8)])
+    assert (prediction == 19).all()

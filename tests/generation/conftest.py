@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.pipeline import make_pipeline
 from zsda.data.datasets import Cityscapes
 from zsda.data.faults import FaultLog
 from zsda.generation.domains import Domain
+from zsda.generation.editors import Edits
 
 
 def draw_cityscapes(root: Path, train: int, val: int = 0, size: tuple[int, int] = (160, 80)) -> Path:
@@ -44,23 +46,37 @@ def truncate(path: Path) -> None:
 
 
 class NegativeEditor:
-    """Turns patches into their negative; remembers the calls."""
+    """Turns patches into their negative; remembers the calls.
+
+    Args:
+        fail_after: the call before which the power goes off.
+        flaws: seed -> ``black``, ``flat``, ``unchanged`` or ``non-finite``: what comes out instead with that seed.
+    """
 
     multiple = 8
 
-    def __init__(self, fail_after: int | None = None):
+    def __init__(self, fail_after: int | None = None, flaws: dict[int, str] | None = None):
         self.calls: list[list[int]] = []
+        self.precise: list[bool] = []
         self.fail_after = fail_after
+        self.flaws = flaws or {}
 
     def to(self, device):
         return self
 
-    def edit(self, patches, prompt, seeds, text_guidance, image_guidance):
+    def edit(self, patches, prompt, seeds, text_guidance, image_guidance, precise=False):
         if len(self.calls) == self.fail_after:
             raise KeyError("the power went off")
         assert len(patches) == len(seeds)
         self.calls.append(list(seeds))
-        return 255 - patches
+        self.precise.append(precise)
+        images, flaws = 255 - patches, [self.flaws.get(seed) for seed in seeds]
+        for index, flaw in enumerate(flaws):
+            if flaw == "unchanged":
+                images[index] = patches[index]
+            elif flaw is not None:
+                images[index] = 140 if flaw == "flat" else 0
+        return Edits(images, torch.tensor([flaw != "non-finite" for flaw in flaws]))
 
     def describe(self):
         return {"model": "negative"}

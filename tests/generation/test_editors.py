@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zsda.errors import ConfigError, ModelError
+from zsda.errors import ConfigError
 from zsda.generation.editors import InstructPix2PixEditor
 
 
@@ -20,7 +20,7 @@ def patches():
 
 
 def edit(editor, patches, prompt="make it rain", seeds=(5, 6), text=20.0, image=2.0):
-    return editor.edit(patches, prompt, list(seeds)[: len(patches)], text, image).int()
+    return editor.edit(patches, prompt, list(seeds)[: len(patches)], text, image).images.int()
 
 
 def differs(one, other):
@@ -29,7 +29,8 @@ def differs(one, other):
 
 
 def test_outputs_have_contrast_and_the_shape_of_the_input(editor, patches):
-    edited = editor.edit(patches, "make it rain", [5, 6], 20.0, 2.0)
+    edited, finite = editor.edit(patches, "make it rain", [5, 6], 20.0, 2.0)
+    assert finite.tolist() == [True, True]
     assert edited.shape == patches.shape
     assert edited.dtype == torch.uint8
     assert edited.float().std() > 20
@@ -138,9 +139,75 @@ def test_a_prompt_that_would_be_cut_off_is_refused(editor, patches):
         edit(editor, patches, prompt="a" * 100)
 
 
-def test_values_that_are_not_finite_never_become_black_images(pipeline_folder, patches):
-    broken = InstructPix2PixEditor(str(pipeline_folder), steps=1).to("cpu")
+def weights(editor):
+    parts = (editor._pipeline.unet, editor._pipeline.vae, editor._pipeline.text_encoder)
+    return [tensor for part in parts for tensor in part.state_dict().values()]
+
+
+def unchanged(editor, before):
+    """Whether all weights have the type and the bits that they had."""
+    pairs = list(zip(weights(editor), before, strict=True))
+    return all(now.dtype == then.dtype and torch.equal(now, then) for now, then in pairs)
+
+
+def test_only_the_patch_that_is_not_finite_is_void(editor, patches):
+    broken = patches.float() / 255
+    broken[0, 1, 5, 5] = torch.nan
+    edited, finite = editor.edit(broken, "make it rain", [5, 6], 20.0, 2.0)
+    assert finite.tolist() == [False, True]
+    assert edited.dtype == torch.uint8
+    alone = editor.edit(patches[1:], "make it rain", [6], 20.0, 2.0).images
+    assert (edited[1].int() - alone[0].int()).abs().max() <= 1
+
+
+def test_infinite_values_are_seen_although_the_pipeline_clamps_them(pipeline_folder, patches, monkeypatch):
+    editor = InstructPix2PixEditor(str(pipeline_folder), steps=2).to("cpu")
+    decode = editor._pipeline.vae.decode
+
+    def overflow(latents, return_dict):
+        (decoded,) = decode(latents, return_dict=return_dict)
+        decoded[1, :, :4] = torch.inf
+        return (decoded,)
+
+    monkeypatch.setattr(editor._pipeline.vae, "decode", overflow)
+    assert editor.edit(patches, "make it rain", [5, 6], 20.0, 2.0).finite.tolist() == [True, False]
+
+
+def test_what_overflows_in_half_precision_is_mended_in_full(pipeline_folder, patches):
+    """The editor itself refuses fp16 on a CPU, as it is slow there; it calculates as on a GPU."""
+    half = InstructPix2PixEditor(str(pipeline_folder), steps=2).to("cpu")
     with torch.no_grad():
-        broken._pipeline.vae.decoder.conv_out.bias.fill_(float("nan"))
-    with pytest.raises(ModelError, match="overflows in fp32"):
-        edit(broken, patches)
+        half._pipeline.vae.decoder.conv_in.weight.mul_(3e4)  # a norm follows, so only its range is another
+    half._precision = "fp16"
+    half._pipeline.to(dtype=torch.float16)
+    before = [tensor.clone() for tensor in weights(half)]
+    assert half.edit(patches, "make it rain", [5, 6], 20.0, 2.0).finite.tolist() == [False, False]
+    edited, finite = half.edit(patches, "make it rain", [5, 6], 20.0, 2.0, precise=True)
+    assert finite.all()
+    assert edited.float().std() > 20
+    assert unchanged(half, before)
+
+
+def test_a_precise_edit_is_one_in_fp32(pipeline_folder, patches):
+    coarse = InstructPix2PixEditor(str(pipeline_folder), precision="bf16", steps=2).to("cpu")
+    before = [tensor.clone() for tensor in weights(coarse)]
+    precise = coarse.edit(patches, "make it rain", [5, 6], 20.0, 2.0, precise=True).images
+    assert unchanged(coarse, before)
+    assert coarse.describe()["precision"] == "bf16"
+    full = InstructPix2PixEditor(str(pipeline_folder), precision="fp32", steps=2).to("cpu")
+    full._pipeline.to(dtype=torch.bfloat16).to(dtype=torch.float32)  # the weights that bf16 leaves
+    assert torch.equal(precise, full.edit(patches, "make it rain", [5, 6], 20.0, 2.0).images)
+
+
+@pytest.mark.parametrize(("precise", "way_out"), [(False, "choose a smaller batch_size="), (True, "give retries=0")])
+def test_a_full_memory_is_named_and_leaves_the_precision(pipeline_folder, patches, precise, way_out, monkeypatch):
+    coarse = InstructPix2PixEditor(str(pipeline_folder), precision="bf16", steps=2).to("cpu")
+    before = [tensor.clone() for tensor in weights(coarse)]
+
+    def fail(*args, **kwargs):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(coarse._pipeline.vae, "decode", fail)
+    with pytest.raises(ConfigError, match=way_out):
+        coarse.edit(patches, "make it rain", [5, 6], 20.0, 2.0, precise=precise)
+    assert unchanged(coarse, before)

@@ -31,6 +31,40 @@ def test_every_ingredient_changes_the_seed():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+PUBLISHED = [
+    # seed, image, domain; left of the patch for 1024x512 with 512 and 256x128 with 128; left and top for 512x256 with 64;
+    # noise of intermediate and of both halves of target. Recorded from version 0.1: sets made with it are continued.
+    (0, 0, "night", 411, 18, (126, 93), 1363492610003083228, 6075748179494545893, 4120597916792566319),
+    (0, 1, "night", 103, 46, (183, 128), 6387682857456340192, 5591354315033864713, 1092486353975975202),
+    (7, 0, "snow", 458, 38, (120, 69), 7526340812371034155, 7222815338503811654, 3423897558533959815),
+    (3, 173, "fog", 100, 118, (425, 86), 8603423985243401246, 2528206079671603367, 862891503944412804),
+]
+
+
+@pytest.mark.parametrize(("seed", "number", "domain", "wide", "small", "free", "patch", "left", "right"), PUBLISHED)
+def test_published_places_and_noise_stay_as_they_were(seed, number, domain, wide, small, free, patch, left, right):
+    source = f"leftImg8bit/train/aachen/aachen_{number:06d}_000019_leftImg8bit.png"
+    assert Intermediate().boxes(seed, source, domain) == [Box(wide, 0, wide + 512, 512)]
+    assert Intermediate((256, 128), 128).boxes(seed, source, domain) == [Box(small, 0, small + 128, 128)]
+    assert Intermediate((512, 256), 64).boxes(seed, source, domain) == [(*free, free[0] + 64, free[1] + 64)]
+    noise = [
+        derive_seed(seed, source, domain, *values, "noise")
+        for values in (("intermediate", 0), ("target", 0), ("target", 1))
+    ]
+    assert noise == [patch, left, right]
+
+
+def test_published_recipes_are_recorded_as_they_were_and_changes_beside_them():
+    base = {"canvas": [1024, 512], "patch": [512, 512]}
+    assert Intermediate().describe() == {"name": "intermediate", **base}
+    assert Target().describe() == {"name": "target", **base}
+    assert Whole().describe() == {"name": "whole", "canvas": [1024, 512], "patch": [1024, 512]}
+    assert Target(overlap=64).describe() == {"name": "target", **base, "overlap": 64}
+    assert Intermediate(position="left").describe() == {"name": "intermediate", **base, "position": [0, 0]}
+    several = Intermediate(patch_size=(256, 128), patches=3).describe()
+    assert several == {"name": "intermediate", "canvas": [1024, 512], "patch": [256, 128], "patches": 3}
+
+
 def test_target_tiles_the_canvas_row_by_row():
     assert Target().boxes(0, SOURCE, "night") == [Box(0, 0, 512, 512), Box(512, 0, 1024, 512)]
     assert Target((96, 64), 32).boxes(0, SOURCE, "night") == [
@@ -42,6 +76,20 @@ def test_target_tiles_the_canvas_row_by_row():
         Box(64, 32, 96, 64),
     ]
     assert Target((96, 64), 32).patches_per_image == 6
+
+
+def test_tiles_that_do_not_divide_the_canvas_overlap():
+    recipe = Target((20, 12), (12, 8))
+    assert recipe.boxes(0, SOURCE, "night") == [
+        Box(0, 0, 12, 8),
+        Box(8, 0, 20, 8),
+        Box(0, 4, 12, 12),
+        Box(8, 4, 20, 12),
+    ]
+    assert recipe.patches_per_image == 4
+    assert Target((1024, 512), 512, overlap=128).boxes(0, SOURCE, "night") == [
+        Box(left, 0, left + 512, 512) for left in (0, 256, 512)
+    ]
 
 
 def test_whole_is_one_box():
@@ -56,6 +104,74 @@ def test_intermediate_positions_fill_the_canvas_and_depend_on_the_image():
     assert corners == {(x, y) for x in range(5) for y in range(3)}  # 12 - 8 + 1 columns, 10 - 8 + 1 rows
     assert all(box.right - box.left == 8 and box.bottom - box.top == 8 for (box,) in boxes)
     assert recipe.boxes(0, SOURCE, "night") == recipe.boxes(0, SOURCE, "night")
+
+
+def test_several_patches_lie_apart_where_there_is_room():
+    recipe = Intermediate((64, 32), (16, 8), patches=4)
+    assert recipe.patches_per_image == 4
+    for number in range(50):
+        boxes = recipe.boxes(0, f"{SOURCE}{number}", "night")
+        covered = torch.zeros(32, 64, dtype=torch.int)
+        for left, top, right, bottom in boxes:
+            assert 0 <= left < right <= 64
+            assert 0 <= top < bottom <= 32
+            covered[top:bottom, left:right] += 1
+        assert covered.max() == 1
+        assert int(covered.sum()) == 4 * 16 * 8
+        assert boxes == recipe.boxes(0, f"{SOURCE}{number}", "night")
+        assert boxes[:1] == Intermediate((64, 32), (16, 8)).boxes(0, f"{SOURCE}{number}", "night")
+        assert all(type(value) is int for box in boxes for value in box)  # for the manifest
+
+
+def test_patches_that_find_no_room_lie_on_top():
+    recipe = Intermediate((6, 2), 3 - 1, patches=3)
+    canvas = torch.zeros(1, 2, 6, dtype=torch.uint8)
+    overlapping = 0
+    for number in range(40):
+        boxes = recipe.boxes(0, f"{SOURCE}{number}", "night")
+        patches = torch.stack([torch.full((1, 2, 2), value, dtype=torch.uint8) for value in (1, 2, 3)])
+        merged = recipe.merge(canvas, boxes, patches)
+        left = boxes[2].left
+        assert merged[0, :, left : left + 2].tolist() == [[3, 3], [3, 3]]
+        overlapping += int((merged > 0).sum()) < 12
+    assert 0 < overlapping < 40
+
+
+@pytest.mark.parametrize(
+    ("position", "corner"),
+    [("left", (0, 3)), ("right", (12, 3)), ("center", (6, 3)), ([12, 6], (12, 6)), ((5, 0), (5, 0))],
+)
+def test_a_fixed_place_is_the_same_in_every_image(position, corner):
+    recipe = Intermediate((20, 10), (8, 4), position=position)
+    expected = [Box(*corner, corner[0] + 8, corner[1] + 4)]
+    assert recipe.boxes(0, SOURCE, "night") == recipe.boxes(5, SOURCE + "x", "fog") == expected
+
+
+def test_overlapping_tiles_fade_into_each_other_by_hand():
+    recipe = Target((8, 2), (5, 2))  # tiles from 0 and 3, so 2 pixels overlap
+    canvas = torch.zeros(1, 2, 8, dtype=torch.uint8)
+    tiles = torch.stack([torch.full((1, 2, 5), value, dtype=torch.uint8) for value in (30, 91)])
+    merged = recipe.merge(canvas, recipe.boxes(0, SOURCE, "night"), tiles)
+    # 30 * 2/3 + 91 * 1/3 = 50.33, 30 * 1/3 + 91 * 2/3 = 70.67
+    assert merged.tolist() == [[[30, 30, 30, 50, 71, 91, 91, 91]] * 2]
+    assert merged.dtype == torch.uint8
+
+
+def test_where_tiles_do_not_overlap_their_bytes_stay():
+    generator = torch.Generator().manual_seed(0)
+    for recipe in (Target((96, 64), 32), Target((96, 64), (48, 40)), Target((96, 64), 40, overlap=10)):
+        boxes = recipe.boxes(0, SOURCE, "night")
+        width, height = recipe.patch
+        tiles = torch.randint(0, 256, (len(boxes), 3, height, width), dtype=torch.uint8, generator=generator)
+        merged = recipe.merge(torch.zeros(3, 64, 96, dtype=torch.uint8), boxes, tiles)
+        covered = torch.zeros(64, 96, dtype=torch.int)
+        for left, top, right, bottom in boxes:
+            covered[top:bottom, left:right] += 1
+        assert (covered > 0).all()
+        for (left, top, right, bottom), tile in zip(boxes, tiles, strict=True):
+            alone = covered[top:bottom, left:right] == 1
+            assert alone.any()
+            assert torch.equal(merged[:, top:bottom, left:right][:, alone], tile[:, alone])
 
 
 def test_cut_and_merge_by_hand():
@@ -74,7 +190,16 @@ def test_cut_and_merge_by_hand():
     assert canvas[0, 2, 1] == 13
 
 
-@pytest.mark.parametrize("recipe", [Target((96, 64), 32), Whole((96, 64)), Intermediate((96, 64), 32)])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Target((96, 64), 32),
+        Target((96, 64), (40, 24), overlap=20),
+        Whole((96, 64)),
+        Intermediate((96, 64), 32),
+        Intermediate((96, 64), (40, 16), patches=5),
+    ],
+)
 def test_merging_what_was_cut_gives_the_canvas_back(recipe):
     canvas = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     boxes = recipe.boxes(0, SOURCE, "night")
@@ -92,7 +217,23 @@ def test_the_canvas_is_the_resized_image():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Target((1024, 512), 300), "patch_size=300 does not divide the canvas of 1024x512"),
+        (lambda: Target((1024, 512), 600), "recipe target: patches of 600x600 do not fit into a canvas of 1024x512"),
+        (lambda: Target((1024, 512), 512, 512), r"recipes.target.overlap=512 .* 512x512; expected 0 to 511 pixels"),
+        (lambda: Target((1024, 512), (512, 64), 64), r"recipes.target.overlap=64 .* 512x64; expected 0 to 63 pixels"),
+        (lambda: Target((1024, 512), overlap=-1), r"recipes.target.overlap=-1"),
+        (lambda: Target((1024, 512), [512]), "expected width and height"),
+        (lambda: Intermediate(patch_size=51.2), "expected width and height"),
+        (lambda: Intermediate(patches=3), r"recipes.intermediate.patches=3; expected 1 to 2, .* 1024x512 .* 512x512"),
+        (lambda: Intermediate(patches=0), r"recipes.intermediate.patches=0; expected 1 to 2"),
+        (lambda: Intermediate(patches=2, position="left"), r"patches=2 with position=left; expected position=random"),
+        (lambda: Intermediate(position="top"), r"position=top; expected random, left, right, center, or left and top"),
+        (lambda: Intermediate(position=[5]), r"position=\[5\]; expected random"),
+        (lambda: Intermediate(position=3), r"position=3; expected random"),
+        (
+            lambda: Intermediate(position=[513, 0]),
+            r"position=\[513,0\]: a patch of 512x512 leaves the canvas of 1024x512 .* left from 0 to 512 and top from 0 to 0",
+        ),
+        (lambda: Intermediate(position=[0, -1]), r"position=\[0,-1\]: a patch of 512x512 leaves the canvas"),
         (lambda: Intermediate((256, 128), 512), "patches of 512x512 do not fit into a canvas of 256x128"),
         (lambda: Whole((256,)), "expected width and height"),
         (lambda: Whole((256, 0)), "expected width and height"),

@@ -10,6 +10,7 @@ import torch
 
 from tests.generation.conftest import pixels
 from zsda.errors import StoreError
+from zsda.generation.gate import Rejected
 from zsda.generation.recipes import Box
 from zsda.generation.store import Edited, GeneratedStore
 from zsda.runs import digest
@@ -206,6 +207,133 @@ def test_a_full_disk_leaves_nothing_half_written(root, origin):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     store.conclude()
     assert sorted(contents(root)) == ["generation.json", SOURCES[0], "manifest.jsonl"]
+
+
+def refused(source: str, attempts: int = 2) -> Edited:
+    """An image of which the second patch was black in every attempt."""
+    rejected = [Rejected(0, 11, "flat"), *(Rejected(1, 20 + attempt, "black") for attempt in range(attempts))]
+    return edited(source)._replace(image=None, seeds=[12, 19 + attempts], rejected=rejected)
+
+
+def fill_around(root, origin, retries=1):
+    """A set of which the second image was left out, made by two processes."""
+    store = GeneratedStore(root, SETTINGS, retries)
+    store.recover(origin, SOURCES)
+    store.finished()
+    store.add(edited(SOURCES[0]), rank=0)
+    store.add(refused(SOURCES[1], retries + 1), rank=1)
+    store.add(edited(SOURCES[2])._replace(rejected=[Rejected(1, 7, "unchanged")]), rank=1)
+    return store
+
+
+def test_a_left_out_image_has_a_line_and_no_file(root, origin):
+    store = fill_around(root, origin)
+    assert list(store.left_out()) == [SOURCES[1]]
+    store.conclude()
+    assert sorted(contents(root)) == ["generation.json", SOURCES[0], SOURCES[2], "manifest.jsonl"]
+    lines = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+    assert "retries" not in lines[0]
+    assert lines[1] == {
+        "source": SOURCES[1],
+        "source_digest": digest((origin / SOURCES[1]).read_bytes()),
+        "split": "train",
+        "boxes": [[0, 0, 8, 8], [8, 0, 16, 8]],
+        "seeds": [12, 21],
+        "output": None,
+        "digest": None,
+        "retries": [
+            {"patch": 0, "seed": 11, "flaw": "flat"},
+            {"patch": 1, "seed": 20, "flaw": "black"},
+            {"patch": 1, "seed": 21, "flaw": "black"},
+        ],
+    }
+    assert lines[2]["retries"] == [{"patch": 1, "seed": 7, "flaw": "unchanged"}]
+    assert lines[2]["output"] == SOURCES[2]
+
+
+@pytest.mark.parametrize("concluded", [True, False])
+def test_a_left_out_image_is_dealt_with(root, origin, concluded):
+    store = fill_around(root, origin)
+    if concluded:
+        store.conclude()
+    store = GeneratedStore(root, SETTINGS, retries=1)
+    store.recover(origin, SOURCES)
+    assert store.finished() == set(SOURCES)
+    assert list(store.records()) == [SOURCES[0], SOURCES[2]]
+    assert list(store.left_out()) == [SOURCES[1]]
+    before = contents(root)
+    store.add(edited(SOURCES[1]))  # with its group, for the sake of another image
+    store.conclude()
+    assert contents(root) == before
+
+
+@pytest.mark.parametrize("why", ["a changed source", "more retries", "a file of the same name"])
+def test_when_a_left_out_image_is_tried_again(root, origin, why):
+    fill_around(root, origin).conclude()
+    if why == "a changed source":
+        (origin / SOURCES[1]).write_text("another photograph")
+    if why == "a file of the same name":
+        (root / SOURCES[1]).write_bytes(b"from elsewhere")
+    store = GeneratedStore(root, SETTINGS, retries=2 if why == "more retries" else 1)
+    store.recover(origin, SOURCES)
+    assert store.finished() == {SOURCES[0], SOURCES[2]}
+    assert not (root / SOURCES[1]).exists()
+    store.add(edited(SOURCES[1]))
+    store.conclude()
+    assert list(store.records()) == SOURCES
+    assert store.left_out() == {}
+
+
+def test_an_image_without_line_goes_when_it_is_left_out_now(root, origin):
+    fill(root, origin, SOURCES[:1])
+    (root / SOURCES[1]).write_bytes(b"its line was torn when the run was killed")
+    store = GeneratedStore(root, SETTINGS)
+    store.recover(origin, SOURCES)
+    store.finished()
+    store.add(refused(SOURCES[1]))
+    store.conclude()
+    assert sorted(contents(root)) == ["generation.json", SOURCES[0], "manifest.jsonl"]
+
+
+def test_amended_lines_are_kept_and_hold(root, origin):
+    fill_around(root, origin).conclude()
+    before = contents(root)
+    store = GeneratedStore(root, SETTINGS, retries=1)
+    for number, source in enumerate(store.records()):
+        store.amend(source, {"layout": {"score": number / 2}}, rank=number)
+    store.amend(SOURCES[2], {"layout": {"score": 0.75}}, rank=1)
+    store.conclude()
+    records = store.records()
+    assert [record.pop("layout") for record in records.values()] == [{"score": 0.0}, {"score": 0.75}]
+    lines = [json.loads(line) for line in before["manifest.jsonl"].splitlines()]
+    assert list(records.values()) == [lines[0], lines[2]]
+    assert {name: value for name, value in contents(root).items() if name != "manifest.jsonl"} == {
+        name: value for name, value in before.items() if name != "manifest.jsonl"
+    }
+    amended = contents(root)
+    store = GeneratedStore(root, SETTINGS, retries=1)
+    store.recover(origin, SOURCES)
+    assert store.finished() == set(SOURCES)
+    assert contents(root) == amended
+
+
+def test_amendments_survive_a_kill(root, origin):
+    fill(root, origin)
+    store = GeneratedStore(root, SETTINGS)
+    store.records()
+    store.amend(SOURCES[1], {"layout": 0.5})
+    again = GeneratedStore(root, SETTINGS)
+    again.recover(origin, SOURCES)
+    again.conclude()
+    assert [record.get("layout") for record in again.records().values()] == [None, 0.5, None]
+
+
+def test_only_images_that_are_there_are_amended(root, origin):
+    store = fill_around(root, origin)
+    store.conclude()
+    store.records()
+    with pytest.raises(StoreError, match=f"no image of {SOURCES[1]}"):
+        store.amend(SOURCES[1], {"layout": 1.0})
 
 
 HOLD = """

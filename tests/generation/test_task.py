@@ -5,7 +5,7 @@ import torch
 from lightning import Trainer
 
 from tests.generation.conftest import NegativeEditor, pixels, truncate
-from zsda.errors import ConfigError, IncompleteError
+from zsda.errors import ConfigError, IncompleteError, ModelError
 from zsda.generation.editors import InstructPix2PixEditor
 from zsda.generation.recipes import Intermediate, Target, Whole, derive_seed
 from zsda.generation.source import PatchDataModule, SourcePatches
@@ -19,7 +19,7 @@ HALVES = Target((128, 64), 64)
 def make(source, night, faults, tmp_path):
     """Makes a set as the command does, with an editor of choice."""
 
-    def make_set(name, editor, recipe=HALVES, batch_size=4, num_workers=0, seed=0):
+    def make_set(name, editor, recipe=HALVES, batch_size=4, num_workers=0, seed=0, retries=3):
         trainer = Trainer(
             accelerator="cpu",
             devices=1,
@@ -30,9 +30,9 @@ def make(source, night, faults, tmp_path):
             use_distributed_sampler=False,
             callbacks=[StoreWriter()],
         )
-        store = GeneratedStore(tmp_path / name, {"seed": seed})
+        store = GeneratedStore(tmp_path / name, {"seed": seed}, retries)
         data = PatchDataModule(SourcePatches(source, recipe, night, seed), store, batch_size, num_workers)
-        complete_set(trainer, GenerationTask(editor, recipe, night, seed, batch_size, faults), data)
+        complete_set(trainer, GenerationTask(editor, recipe, night, seed, batch_size, faults, retries), data)
         return tmp_path / name
 
     return make_set
@@ -101,6 +101,27 @@ def test_a_group_that_lacks_one_image_meets_the_editor_as_a_whole(make):
     assert neighbour.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Intermediate((128, 64), (40, 24), patches=3),
+        Intermediate((128, 64), 32, position="right"),
+        Target((128, 64), 48),
+    ],
+    ids=["three patches", "a fixed place", "tiles that overlap"],
+)
+def test_other_recipes_make_sets_like_the_published_ones(make, source, night, recipe):
+    root = make("set", NegativeEditor(), recipe)
+    patches = SourcePatches(source, recipe, night, 0)
+    for index, line in enumerate(lines(root)):
+        canvas, boxes = patches[index]["canvas"], patches[index]["boxes"]
+        assert line["boxes"] == [list(box) for box in boxes]
+        assert len(set(line["seeds"])) == len(boxes) == recipe.patches_per_image
+        expected = recipe.merge(canvas, boxes, 255 - recipe.cut(canvas, boxes)).permute(1, 2, 0).numpy()
+        assert (pixels(root / line["output"]) == expected).all()
+    assert contents(make("other batches", NegativeEditor(), recipe, batch_size=1)) == contents(root)
+
+
 def test_a_finished_set_needs_no_editing(make, caplog):
     root = make("set", NegativeEditor())
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
@@ -118,7 +139,7 @@ def test_a_damaged_source_is_left_out_and_counted(make, source, faults, caplog):
         root = make("set", NegativeEditor())
     assert len(lines(root)) == 4
     assert "set: 4 made, 0 were there already, 1 left out" in caplog.text
-    with pytest.raises(IncompleteError, match=f"1 damaged file was left out: .*{source.samples[1].image.name}"):
+    with pytest.raises(IncompleteError, match=f"1 image was left out: .*{source.samples[1].image.name}"):
         faults.conclude("done")
 
 
@@ -126,6 +147,113 @@ def test_a_group_of_damaged_sources_is_skipped(make, source):
     for sample in source.samples[:2]:
         truncate(sample.image)
     assert len(lines(make("set", NegativeEditor()))) == 3
+
+
+def noise(sample, source, patch, attempt=0, recipe="target"):
+    """The seed of an attempt at a patch of an image of the source."""
+    path = source.samples[sample].image.relative_to(source.root).as_posix()
+    return derive_seed(0, path, "night", recipe, patch, f"noise{attempt}" if attempt else "noise")
+
+
+def always(flaw, sample, source, patch=0, attempts=4):
+    return {noise(sample, source, patch, attempt): flaw for attempt in range(attempts)}
+
+
+@pytest.mark.parametrize("flaw", ["black", "flat", "unchanged", "non-finite"])
+def test_a_bad_patch_is_edited_again_alone_with_the_next_seed_in_fp32(make, source, faults, flaw):
+    first, second, third = (noise(1, source, 1, attempt) for attempt in range(3))
+    reference = make("reference", NegativeEditor())
+    editor = NegativeEditor(flaws={first: flaw, second: "black"})
+    root = make("set", editor)
+    before, after = lines(reference), lines(root)
+    assert after[1].pop("retries") == [
+        {"patch": 1, "seed": first, "flaw": flaw},
+        {"patch": 1, "seed": second, "flaw": "black"},
+    ]
+    assert after[1]["seeds"] == [noise(1, source, 0), third]
+    assert {**after[1], "seeds": before[1]["seeds"]} == before[1]  # the negative is the same with any seed
+    assert after[:1] + after[2:] == before[:1] + before[2:]
+    assert editor.calls[1:3] == [[second], [third]]
+    assert editor.precise == [False, True, True, False, False]
+    faults.conclude("done")  # nothing was left out
+
+
+def test_an_image_that_stays_bad_is_left_out_counted_and_not_tried_again(make, source, faults, caplog):
+    flaws = {**always("black", 1, source, patch=1), noise(1, source, 1, 2): "flat"}
+    with caplog.at_level("INFO"):
+        root = make("set", NegativeEditor(flaws=flaws))
+    path = source.samples[1].image.relative_to(source.root).as_posix()
+    assert f"left out: {path}, patch 1 stays black" in caplog.text
+    assert "set: 4 made, 0 were there already, 1 left out" in caplog.text
+    line = lines(root)[1]
+    assert (line["source"], line["output"], line["digest"]) == (path, None, None)
+    assert [(entry["patch"], entry["flaw"]) for entry in line["retries"]] == [
+        (1, flaw) for flaw in ("black", "black", "flat", "black")
+    ]
+    assert [entry["seed"] for entry in line["retries"]] == [noise(1, source, 1, attempt) for attempt in range(4)]
+    assert sorted(p.name for p in root.rglob("*.png")) == sorted(
+        sample.image.name for number, sample in enumerate(source.samples) if number != 1
+    )
+    reference, editor = contents(root), NegativeEditor()
+    for _ in range(2):
+        faults.messages.clear()
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            make("set", editor)
+        assert editor.calls == []
+        assert contents(root) == reference
+        assert "set: 0 made, 4 were there already, 1 left out" in caplog.text
+        with pytest.raises(IncompleteError) as caught:
+            faults.conclude("done")
+        assert f"set/{path}, whose patch 1 came out black and flat in 4 attempts (raise retries=" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_more_retries_end_as_if_there_had_been_as_many_from_the_start(make, source, faults):
+    flaws = always("black", 1, source, attempts=2)
+    reference = contents(make("reference", NegativeEditor(flaws=flaws), retries=2))
+    root = make("set", NegativeEditor(flaws=flaws), retries=1)
+    assert lines(root)[1]["output"] is None
+    faults.messages.clear()
+    make("set", NegativeEditor(flaws=flaws), retries=2)
+    assert contents(root) == reference
+    faults.conclude("done")
+    editor = NegativeEditor()
+    make("set", editor, retries=0)
+    assert editor.calls == []
+
+
+def test_without_retries_a_bad_edit_is_left_out_at_once(make, source):
+    editor = NegativeEditor(flaws=always("flat", 0, source, attempts=1))
+    root = make("set", editor, retries=0)
+    assert not any(editor.precise)
+    assert [line["output"] is None for line in lines(root)] == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_retries_depend_neither_on_the_batch_nor_on_an_interruption(make, source, batch_size):
+    flaws = {noise(0, source, 1): "flat", noise(3, source, 0): "non-finite", **always("black", 2, source)}
+    reference = contents(make("reference", NegativeEditor(flaws=flaws)))
+    assert contents(make("batches", NegativeEditor(flaws=flaws), batch_size=batch_size)) == reference
+    with pytest.raises(KeyError):
+        make("set", NegativeEditor(fail_after=4, flaws=flaws))  # among the retries of the third image
+    assert contents(make("set", NegativeEditor(flaws=flaws))) == reference
+
+
+def test_a_changed_source_gives_an_image_another_chance(make, source):
+    root = make("set", NegativeEditor(flaws=always("black", 1, source)))
+    assert lines(root)[1]["output"] is None
+    source.samples[1].image.write_bytes(source.samples[0].image.read_bytes())
+    make("set", NegativeEditor())
+    line = lines(root)[1]
+    assert "retries" not in line
+    assert (pixels(root / line["output"]) == pixels(root / lines(root)[0]["output"])).all()
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5])
+def test_a_number_of_retries_that_makes_no_sense(night, faults, retries):
+    with pytest.raises(ConfigError, match=f"retries={retries}; expected a whole number of at least 0"):
+        GenerationTask(NegativeEditor(), HALVES, night, 0, 4, faults, retries)
 
 
 def test_sizes_that_the_editor_cannot_take(source, night, faults):
@@ -151,3 +279,24 @@ def test_the_precision_of_the_trainer_is_not_that_of_the_editor(source, night, f
     plain = task.predict_step({**batch, "faults": []}, 0)[0].image
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(task.predict_step({**batch, "faults": []}, 0)[0].image, plain)
+
+
+def test_an_editor_that_never_passes_is_not_given_all_images(make, monkeypatch):
+    class Black(NegativeEditor):
+        def edit(self, patches, *arguments, **named):
+            edits = super().edit(patches, *arguments, **named)
+            return edits._replace(images=edits.images * 0)
+
+    monkeypatch.setattr("zsda.generation.task.HOPELESS", 3)
+    with pytest.raises(
+        ModelError, match=r"not one of the first 4 images of night_target has an edit that passes \(black\)"
+    ):
+        make("set", Black(), retries=0)
+
+
+def test_a_set_that_holds_some_is_never_hopeless(make, source, monkeypatch):
+    monkeypatch.setattr("zsda.generation.task.HOPELESS", 1)
+    flaws = always("black", 3, source, attempts=8) | always("black", 4, source, attempts=8)
+    make("set", NegativeEditor(flaws=flaws), batch_size=2)
+    root = make("set", NegativeEditor(flaws=flaws), batch_size=2, retries=5)
+    assert [line["output"] is None for line in lines(root)] == [False, False, False, True, True]

@@ -42,7 +42,7 @@ def patches():
 
 
 def edit(editor, patches, prompt, text=WORLD.text_guidance, image=WORLD.image_guidance):
-    return editor.edit(patches, prompt, range(len(patches)), text, image).float()
+    return editor.edit(patches, prompt, range(len(patches)), text, image).images.float()
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,19 @@ def test_rates_and_stride_are_the_published_ones():
     assert model.backbone(torch.zeros(1, 3, 64, 96))[-1].shape[-2:] == (2, 3)
 
 
+def test_training_drops_a_tenth_of_the_pyramid():
+    torch.manual_seed(0)
+    pyramid = DeepLabV3Plus(20, "resnet18").classifier.aspp
+    features = torch.randn(8, 512, 8, 8)
+    pyramid.train()
+    kept = []
+    pyramid.project[-1].register_forward_hook(
+        lambda _m, given, out: kept.append((out != 0)[given[0] > 0].float().mean())
+    )
+    pyramid(features)
+    assert kept[0].item() == pytest.approx(0.9, abs=0.01)
+
+
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet101"])
 def test_other_backbones_and_odd_sizes(backbone):
     assert DeepLabV3Plus(5, backbone).eval()(torch.zeros(1, 3, 50, 70)).shape == (1, 5, 50, 70)

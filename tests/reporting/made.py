@@ -3,40 +3,83 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from zsda.reporting.results import RunScores
 from zsda.runs import digest, to_json, write_atomic
 
-VIEWS = {"source_only": ["source"], "oracle": ["oracle"], "sdgpa": ["source", "intermediate"]}
+VIEWS = {
+    "source_only": ["source", "source"],
+    "classical": ["source", "classical"],
+    "oracle": ["oracle"],
+    "sdgpa": ["source", "intermediate"],
+}
 
 
 WEIGHTS = b"weights"
 
 
 def make_run(root: Path, method: str, domain: str | None, seed: int, scores: Mapping[str, float] | None = None, **more):
-    """A run called ``<domain or day>_<method>_seed<seed>`` with ``scores``, setting -> mIoU of labelled classes."""
+    """A run called ``<domain or day>_<method>_seed<seed>`` with ``scores``, setting -> mIoU of labelled classes.
+
+    ``settings`` are recorded beside those that every run has.
+    """
     path = root / more.pop("name", f"{domain or 'day'}_{method}_seed{seed}")
     phases = {"only": {"views": VIEWS.get(method, ["target"])}}
-    settings = {"method": {"name": method, "phases": phases}, "seed": seed, "domain": {"name": domain}}
-    write_atomic(path / "run.json", to_json({"settings": settings, "choices": {}, "phases": ["only"], "starts": []}))
+    settings = {"method": {"name": method, "phases": phases}, "seed": seed, **more.pop("settings", {})}
+    if domain is not None:
+        settings["domain"] = {"name": domain}
+    choices = {"world": more.pop("world", "miniature"), "experiment": domain}
+    write_atomic(
+        path / "run.json", to_json({"settings": settings, "choices": choices, "phases": ["only"], "starts": []})
+    )
     write_atomic(path / "only/weights.safetensors", WEIGHTS)
-    write_atomic(path / "only/phase.json", to_json({"steps": 60}))
+    write_atomic(path / "only/phase.json", to_json({"steps": 60, "epochs": 30}))
     if scores is not None:
         add_scores(path, scores, **more)
     return path
 
 
-def add_scores(
-    path: Path, scores: Mapping[str, float], protocol="sdgpa", size=(64, 128), weights=WEIGHTS, files="a", left_out=()
-):
+def add_scores(path: Path, scores: Mapping[str, float], protocol="sdgpa", **about):
     """Scores as ``zsda.eval`` writes them; mIoU of all classes is half that of the labelled ones, so they cannot be confused."""
-    settings = {
-        name: {"miou": value / 2, "miou_present": value, "accuracy": 0.9, "iou": {}, "confusion": []}
-        for name, value in scores.items()
-    }
-    about = {
+    stored = {"settings": {name: summary(value) for name, value in scores.items()}, **head(scores, protocol, **about)}
+    write_atomic(path / f"eval/{'+'.join(scores)}_{protocol}/scores.json", to_json(stored))
+
+
+def add_epochs(path: Path, epochs: Mapping[int, Mapping[str, float]], protocol="sdgpa", **about):
+    """The same for ``epochs=true``, epoch -> setting -> score, of a run that kept the weights of all of them; its last is 30."""
+    for epoch in epochs:
+        if epoch != 30:
+            write_atomic(path / f"only/epochs/{epoch:04d}.safetensors", WEIGHTS)
+    names = next(iter(epochs.values()))
+    numbered = {f"{epoch:04d}": {name: summary(v) for name, v in scores.items()} for epoch, scores in epochs.items()}
+    stored = {"epochs": numbered, **head(names, protocol, **about)}
+    write_atomic(path / f"eval/{'+'.join(names)}_{protocol}/epochs.json", to_json(stored))
+
+
+def summary(value):
+    return {"miou": value / 2, "miou_present": value, "accuracy": 0.9, "iou": {}, "confusion": []}
+
+
+def head(names, protocol, size=(64, 128), weights=WEIGHTS, files="a", left_out=(), generated_sets=None):
+    return {
         "protocol": protocol,
         "size": list(size),
         "weights_digest": digest(weights),
-        "files": dict.fromkeys(scores, files),
+        "files": dict.fromkeys(names, files),
         "left_out": list(left_out),
+        **({"generated_sets": generated_sets} if generated_sets else {}),
     }
-    write_atomic(path / f"eval/{'+'.join(scores)}_{protocol}/scores.json", to_json({**about, "settings": settings}))
+
+
+def result(method, domain, seed, generated_sets=None, **settings):
+    """What would be read of a run; scores in per cent."""
+    return RunScores(
+        run=f"{domain or 'day'}_{method}_seed{seed}",
+        method=method,
+        domain=domain,
+        seed=seed,
+        protocol="sdgpa",
+        size=(64, 128),
+        settings={name: summary(value / 100) for name, value in settings.items()},
+        files={},
+        generated_sets=generated_sets or {},
+    )

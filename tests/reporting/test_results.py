@@ -4,14 +4,14 @@ import os
 
 import pytest
 
-from tests.reporting.made import add_scores, make_run
+from tests.reporting.made import add_epochs, add_scores, make_run
 from zsda.errors import StoreError
-from zsda.reporting.results import read_results, results_csv, warn_of_unequal_lengths
-from zsda.runs import RunFolder, matching_runs
+from zsda.reporting.results import read_results, results_csv
+from zsda.runs import matching_runs
 
 
-def read(root, protocol="sdgpa"):
-    return read_results(matching_runs(root, ["*"]), protocol)
+def read(root, protocol="sdgpa", select_by=None):
+    return read_results(matching_runs(root, ["*"]), protocol, select_by)
 
 
 def test_each_run_tells_what_it_is_and_what_it_reached(tmp_path):
@@ -22,6 +22,30 @@ def test_each_run_tells_what_it_is_and_what_it_reached(tmp_path):
     assert (adapted.protocol, adapted.size) == ("sdgpa", (64, 128))
     assert adapted.settings["fog"] == {"miou": 0.2, "miou_present": 0.4, "accuracy": 0.9}
     assert source.domain is None, "a domain that it saw nothing of"
+    assert not adapted.as_published, "in the miniature world"
+
+
+def test_the_source_under_classical_weather_belongs_to_its_domain(tmp_path):
+    make_run(tmp_path, "classical", "fog", 0, {"fog": 0.4})
+    assert [result.domain for result in read(tmp_path)] == ["fog"]
+
+
+def test_a_run_whose_domain_was_not_named_is_one_without_a_domain(tmp_path):
+    make_run(tmp_path, "classical", None, 0, {"fog": 0.4}, settings={"data": {"weather": "rain"}})
+    make_run(tmp_path, "sdgpa", None, 0, {"fog": 0.4}, world="real")
+    make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
+    found = {(result.method, result.domain): result for result in read(tmp_path)}
+    assert list(found) == [("classical", None), ("sdgpa", None), ("sdgpa", "fog")]
+    assert not found["sdgpa", None].as_published
+
+
+def test_a_training_as_published_is_known(tmp_path):
+    for method, domain in (("sdgpa", "snow"), ("target_only", "snow"), ("source_only", None)):
+        make_run(tmp_path, method, domain, 0, {"snow": 0.4}, world="real")
+    other = make_run(tmp_path, "sdgpa", "fog", 0, {"snow": 0.4}, world="real")
+    record = (other / "run.json").read_text().replace('"experiment": "fog"', '"experiment": "snow"')
+    (other / "run.json").write_text(record)
+    assert [result.run for result in read(tmp_path) if result.as_published] == ["snow_sdgpa_seed0"]
 
 
 def test_evaluations_of_one_run_add_up_and_the_newer_counts(tmp_path):
@@ -106,7 +130,7 @@ def test_a_foreign_file_is_named(tmp_path, content):
 
 def test_a_foreign_run_is_named(tmp_path):
     run = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
-    (run / "run.json").write_text('{"settings": {}}')
+    (run / "run.json").write_text('{"settings": {}, "choices": {}}')
     with pytest.raises(StoreError, match=r"fog_sdgpa_seed0/run.json names no 'method'"):
         read(tmp_path)
 
@@ -123,15 +147,71 @@ def test_the_csv_has_a_row_for_each_run_and_setting(tmp_path):
     ]
 
 
-def test_unequal_lengths_are_mentioned(tmp_path, caplog):
-    runs = []
-    for method, steps in (("source_only", 30), ("sdgpa", 30), ("target_only", 30), ("oracle", 20)):
-        runs.append(RunFolder(make_run(tmp_path, method, "fog", 0)))
-        runs[-1].phase("only").finish({"steps": steps})
-    warn_of_unequal_lengths(runs[:3])
-    assert not caplog.messages
-    warn_of_unequal_lengths(runs)
-    (message,) = caplog.messages
-    assert message == (
-        "not trained equally long, in steps: 30 fog_source_only_seed0, fog_sdgpa_seed0, ...; 20 fog_oracle_seed0"
+def test_edits_of_one_domain_must_be_the_same_files(tmp_path):
+    for domain, seed, files in (("fog", 0, "a"), ("night", 0, "b"), ("fog", 1, "a")):
+        sets = {"edited": f"{domain}_target"}
+        make_run(tmp_path, "oracle", domain, seed, {"edited": 0.4}, files=files, generated_sets=sets)
+    assert len(read(tmp_path)) == 3
+    add_scores(tmp_path / "fog_oracle_seed1", {"edited": 0.4}, files="c", generated_sets={"edited": "fog_target"})
+    with pytest.raises(
+        StoreError, match="fog_oracle_seed0 and fog_oracle_seed1 were scored on different images of edited"
+    ):
+        read(tmp_path)
+
+
+def test_oracle_selection_takes_the_best_kept_epoch_for_each_target(tmp_path):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"day": 0.9, "fog": 0.9})
+    add_epochs(
+        run,
+        {
+            10: {"day": 0.9, "fog": 0.4},
+            20: {"day": 0.5, "fog": 0.6},
+            25: {"day": 0.7, "fog": 0.6},
+            30: {"day": 0.8, "fog": 0.5},
+        },
     )
+    source = make_run(tmp_path, "source_only", None, 0)
+    add_epochs(source, {15: {"day": 0.6, "fog": 0.3, "snow": 0.1}, 30: {"day": 0.7, "fog": 0.2, "snow": 0.2}})
+    assert [
+        (r.run, r.domain, r.epoch, r.settings["day"]["miou_present"]) for r in read(tmp_path, select_by="miou")
+    ] == [
+        ("day_source_only_seed0", "fog", 15, 0.6),
+        ("day_source_only_seed0", "snow", 30, 0.7),
+        ("fog_sdgpa_seed0", "fog", 20, 0.5),
+    ]
+    assert [result.settings["fog"]["miou_present"] for result in read(tmp_path, select_by="miou")] == [0.3, 0.2, 0.6]
+    written = list(csv.DictReader(io.StringIO(results_csv(read(tmp_path, select_by="miou")).decode())))
+    assert {(row["domain"], row["oracle selection: epoch"]) for row in written} == {
+        *(("fog", epoch) for epoch in ("15", "20")),
+        ("snow", "30"),
+    }
+
+
+def test_epochs_scored_in_parts_belong_together(tmp_path):
+    run = make_run(tmp_path, "sdgpa", "fog", 0)
+    add_epochs(run, {10: {"fog": 0.4}, 30: {"fog": 0.3}})
+    add_epochs(run, {10: {"day": 0.6}, 30: {"day": 0.7}})
+    (result,) = read(tmp_path, select_by="miou_present")
+    assert (result.epoch, result.settings["day"]["miou_present"]) == (10, 0.6)
+
+
+@pytest.mark.parametrize("case", ["never scored", "one is missing", "another target", "another protocol"])
+def test_oracle_selection_needs_every_kept_epoch_scored(tmp_path, case):
+    add_epochs(make_run(tmp_path, "sdgpa", "fog", 0), {10: {"fog": 0.4}, 30: {"fog": 0.3}})
+    run = make_run(tmp_path, "sdgpa", "fog", 1, {"fog": 0.4})
+    if case != "never scored":
+        setting = "snow" if case == "another target" else "fog"
+        add_epochs(run, {10: {setting: 0.4}, 30: {setting: 0.3}}, "full" if case == "another protocol" else "sdgpa")
+    if case == "one is missing":
+        (run / "only/epochs/0020.safetensors").write_bytes(b"")
+    message = r"not every kept epoch .* protocol sdgpa: 1 of 2 runs, fog_sdgpa_seed1; train with keep_every=N, then .* epochs=true"
+    with pytest.raises(StoreError, match=message):
+        read(tmp_path, select_by="miou")
+
+
+def test_epochs_of_weights_that_are_gone_do_not_count(tmp_path):
+    run = make_run(tmp_path, "sdgpa", "fog", 0)
+    add_epochs(run, {10: {"fog": 0.4}, 30: {"fog": 0.3}})
+    (run / "only/weights.safetensors").write_bytes(b"trained again")
+    with pytest.raises(StoreError, match=r"only/weights.safetensors is not what was scored; evaluate again"):
+        read(tmp_path, select_by="miou")

@@ -5,7 +5,7 @@ import logging
 import pickle
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -14,7 +14,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from zsda.data.datamodules import hash32
 from zsda.errors import StoreError
-from zsda.runs import write_atomic
+from zsda.evaluation.inference import ScoringTask
+from zsda.models.weights import save_weights
+from zsda.runs import PhaseFolder, write_atomic
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class EpochSeed(Callback):
     """Seeds dropout by epoch, so that a phase resumed at an epoch draws what an uninterrupted one draws.
 
     Args:
-        seed: of the run.
+        seed: of the phase.
     """
 
     def __init__(self, seed: int) -> None:
@@ -54,6 +56,26 @@ class EpochSeed(Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Seeds torch for this epoch and process."""
         torch.manual_seed(hash32(self._seed, trainer.current_epoch, trainer.global_rank))
+
+
+class KeepEpochs(Callback):
+    """Keeps the weights after every so many epochs, for those who must tell how good the best epoch would have been.
+
+    A resumed phase writes an epoch that it trains again over itself.
+
+    Args:
+        folder: of the phase.
+        every: number of epochs.
+    """
+
+    def __init__(self, folder: PhaseFolder, every: int) -> None:
+        self._folder, self._every = folder, every
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes the weights if it is their turn."""
+        epoch = trainer.current_epoch + 1
+        if trainer.is_global_zero and epoch % self._every == 0:
+            save_weights(cast(ScoringTask, pl_module).model, self._folder.epoch_weights(epoch))
 
 
 class EpochLines(Callback):

@@ -12,10 +12,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from torch import nn
 
-from zsda.adaptation.callbacks import AtomicCheckpoints, EpochLines, EpochSeed
+from zsda.adaptation.callbacks import AtomicCheckpoints, EpochLines, EpochSeed, KeepEpochs
 from zsda.adaptation.schedules import Schedule
 from zsda.adaptation.task import OptimizerFactory, SegmentationTask
-from zsda.data.datamodules import ViewsData
+from zsda.data.datamodules import ViewsData, phase_seed
 from zsda.data.faults import FaultLog
 from zsda.errors import ConfigError
 from zsda.models.weights import load_weights, save_weights
@@ -31,14 +31,14 @@ class Phase:
     Attributes:
         name: names its folder; unique within the method.
         task: makes the task from its model, optimiser, schedule, horizon, unit and watched sets.
-        views: what it trains on, ``source`` or names of recipes.
+        views: what it trains on, ``source``, ``classical`` or names of recipes; one that is named twice is seen twice.
         epochs: its length, or
         steps: its length in optimiser steps.
         horizon: what the schedule is laid out for, in the unit of the length; None is the length itself.
         start: the earlier phase whose weights it starts from; None starts from the model as it was built.
 
     Raises:
-        ConfigError: not exactly one length is given, or the horizon ends before it.
+        ConfigError: no views, not exactly one length, or a horizon that ends before it.
     """
 
     name: str
@@ -50,11 +50,17 @@ class Phase:
     start: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.views, str) or not self.views:
+            raise ConfigError(
+                f"phase {self.name!r}: views={self.views!r}; expected a list, for example [source,target]"
+            )
         if (self.epochs is None) == (self.steps is None):
             raise ConfigError(f"phase {self.name!r}: give either epochs or steps, not both and not none of them")
-        if self.length < 1 or (self.horizon is not None and self.horizon < self.length):
+        numbers = [self.length, self.length if self.horizon is None else self.horizon]
+        if not all(isinstance(number, int) for number in numbers) or not 1 <= numbers[0] <= numbers[1]:
             raise ConfigError(
-                f"phase {self.name!r}: length {self.length} and horizon {self.horizon}; expected 1 <= length <= horizon"
+                f"phase {self.name!r}: length {self.length} and horizon {self.horizon}; "
+                "expected whole numbers, 1 <= length <= horizon"
             )
 
     @property
@@ -79,7 +85,11 @@ class Ingredients:
         schedule: makes its learning rate schedule.
         trainer: makes its Lightning trainer.
         loggers: makes its loggers in a folder.
-        seed: every phase is seeded with it, so that a phase does not depend on whether the ones before ran in this process.
+        seed: with its number it seeds every phase, so that none depends on whether those before ran in this process.
+        keep_every: keep the weights after every so many epochs; None keeps the last alone.
+
+    Raises:
+        ConfigError: ``keep_every`` is no number of epochs.
     """
 
     model: nn.Module
@@ -89,32 +99,34 @@ class Ingredients:
     trainer: Callable[..., L.Trainer]
     loggers: Sequence[Callable[..., Any]]
     seed: int
+    keep_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep_every is not None and (not isinstance(self.keep_every, int) or self.keep_every < 1):
+            raise ConfigError(f"keep_every={self.keep_every}; expected a whole number of epochs of at least 1, or null")
 
 
 def run_phases(phases: Sequence[Phase], ingredients: Ingredients, run: RunFolder) -> PhaseFolder:
-    """Runs the phases in order and returns the folder of the last one.
+    """Runs phases that `check_phases` found nothing wrong with, in order, and returns the folder of the last one.
 
     Raises:
-        ConfigError: names are not unique, or a phase starts from one that does not come before it.
-        DataError: a view of any phase is not there; said before the first phase starts.
         IncompleteError: everything is finished, but damaged files were left out.
     """
-    check_phases(phases, ingredients.data)
     initial = copy.deepcopy(ingredients.model.state_dict())
     left_out = FaultLog()
-    for number, phase in enumerate(phases, start=1):
+    for number, phase in enumerate(phases):
         folder = run.phase(phase.name)
-        title = f"phase {number} of {len(phases)}, {phase.name}"
+        title = f"phase {number + 1} of {len(phases)}, {phase.name}"
         if folder.finished:
             _log.info("%s: finished before, skipped", title)
         else:
-            ingredients.data.select(phase.views)
+            ingredients.data.select(phase.views, number)
             ingredients.model.load_state_dict(initial)
             if phase.start is not None:
                 load_weights(ingredients.model, run.phase(phase.start).weights)
             scenes = ingredients.data.training_set.describe()
             _log.info("%s: %s, %d %ss", title, scenes, phase.length, phase.unit)
-            _train(phase, ingredients, folder)
+            _train(phase, ingredients, phase_seed(ingredients.seed, number), folder)
         left_out.add(folder.report()["left_out"])
     left_out.conclude(f"trained, the weights are {folder.weights}")
     return folder
@@ -139,8 +151,8 @@ def check_phases(phases: Sequence[Phase], data: ViewsData) -> None:
         data.select(phase.views)
 
 
-def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
-    L.seed_everything(ingredients.seed, workers=True, verbose=False)
+def _train(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolder) -> None:
+    L.seed_everything(seed, workers=True, verbose=False)
     task = phase.task(
         model=ingredients.model,
         optimizer=ingredients.optimizer,
@@ -149,7 +161,7 @@ def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
         unit=phase.unit,
         watched=list(ingredients.data.watched.settings),
     )
-    trainer = _trainer(phase, ingredients, folder)
+    trainer = _trainer(phase, ingredients, seed, folder)
     started = time.monotonic()
     resume = folder.checkpoint if folder.checkpoint.is_file() else None
     if resume is not None:
@@ -173,7 +185,7 @@ def _train(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> None:
     trainer.strategy.barrier()
 
 
-def _trainer(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> L.Trainer:
+def _trainer(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolder) -> L.Trainer:
     loggers = [make(save_dir=folder.path) for make in ingredients.loggers]
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
@@ -182,10 +194,12 @@ def _trainer(phase: Phase, ingredients: Ingredients, folder: PhaseFolder) -> L.T
         save_on_train_epoch_end=True,
     )
     watching: list[Callback] = [LearningRateMonitor()] if loggers else []
+    if ingredients.keep_every is not None:
+        watching.append(KeepEpochs(folder, ingredients.keep_every))
     return ingredients.trainer(
         max_epochs=phase.epochs if phase.epochs is not None else -1,
         max_steps=phase.steps if phase.steps is not None else -1,
-        callbacks=[checkpoint, *watching, RichProgressBar(leave=True), EpochLines(), EpochSeed(ingredients.seed)],
+        callbacks=[checkpoint, *watching, RichProgressBar(leave=True), EpochLines(), EpochSeed(seed)],
         logger=loggers,
         plugins=[AtomicCheckpoints()],
         use_distributed_sampler=False,

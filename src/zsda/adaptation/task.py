@@ -1,6 +1,7 @@
 """What all trainings share."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -8,15 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zsda.adaptation.losses import cross_entropy
 from zsda.adaptation.schedules import Horizon, Schedule
 from zsda.evaluation.inference import ScoringTask
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
-class SegmentationTask(ScoringTask):
-    """Supervised training on one view; the base of the other tasks.
+class SegmentationTask(ScoringTask, ABC):
+    """The base of all trainings: optimiser, schedule, watched sets; a subclass says what the loss is.
 
     Args:
         model: images [B, 3, H, W] -> logits [B, C, H, W].
@@ -44,10 +44,9 @@ class SegmentationTask(ScoringTask):
         self._horizon, self._unit = horizon, unit
         self.watched: dict[str, float] = {}
 
+    @abstractmethod
     def training_loss(self, batch: dict[str, Any]) -> Tensor:
-        """Cross entropy of the batch's one view."""
-        (images,) = batch["images"].values()
-        return cross_entropy(self(images), batch["mask"].long())
+        """Returns the loss of a batch, ``images`` (view -> [B, 3, h, w]) and ``mask`` [B, h, w]."""
 
     def training_step(self, batch: dict[str, Any], _index: int) -> Tensor:
         """Takes ``images`` (view -> [B, 3, h, w]) and ``mask`` [B, h, w]; a batch of damaged files only teaches nothing."""

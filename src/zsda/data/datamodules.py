@@ -10,12 +10,13 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler, default_collate
 
-from zsda.data.datasets import Cityscapes, GeneratedSet, SegmentationDataset, read_image, read_label, read_pair
+from zsda.data.datasets import Cityscapes, SegmentationDataset, read_image, read_label, read_pair
 from zsda.data.faults import Fault, collate, load_or_fault
-from zsda.data.transforms import EvaluationTransform, TrainingTransform, resize_mask
+from zsda.data.generated import GeneratedSet
+from zsda.data.transforms import ClassicalWeather, Effect, EvaluationTransform, TrainingTransform, resize_mask
 from zsda.errors import ConfigError, DataError
 
-SOURCE = "source"
+SOURCE, CLASSICAL = "source", "classical"
 PROTOCOLS = ("sdgpa", "full")
 
 
@@ -46,20 +47,28 @@ class ViewsDataset(Dataset[Any]):
         views: view name -> dataset; only scenes that every view has are used.
         transform: applied to all views of a scene together.
         seed: of the augmentation.
+        effects: view name -> what is done to its images before anything else.
 
     Raises:
         DataError: the views have no scene in common.
     """
 
-    def __init__(self, views: Mapping[str, SegmentationDataset], transform: TrainingTransform, seed: int) -> None:
+    def __init__(
+        self,
+        views: Mapping[str, SegmentationDataset],
+        transform: TrainingTransform,
+        seed: int,
+        effects: Mapping[str, Effect] | None = None,
+    ) -> None:
         self._samples = {name: {s.key: s for s in dataset.samples} for name, dataset in views.items()}
+        self._is_source = {name: isinstance(dataset, Cityscapes) for name, dataset in views.items()}
         common = set.intersection(*(set(samples) for samples in self._samples.values()))
         self.keys = sorted(common)
         if not self.keys:
             raise DataError(
                 f"the views {', '.join(views)} have no scene in common; expected equal <city>/<frame> names in all"
             )
-        self._transform, self._seed = transform, seed
+        self._transform, self._seed, self._effects = transform, seed, dict(effects or {})
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -77,20 +86,26 @@ class ViewsDataset(Dataset[Any]):
 
     def _load(self, epoch: int, key: str) -> dict[str, Any]:
         samples = {name: by_key[key] for name, by_key in self._samples.items()}
-        label_owner = samples.get(SOURCE)
-        if label_owner is not None:
-            source, mask = read_pair(label_owner)
+        first = next(iter(samples.values()))
+        # Views of the source alone have labels of their images' size; those of a generated set have another one.
+        source = next((sample for name, sample in samples.items() if self._is_source[name]), None)
+        if source is not None:
+            picture, mask = read_pair(source)
         else:
-            source, first = None, next(iter(samples.values()))
-            mask = read_label(first.label, first.encoding)
-        images = {n: source if n == SOURCE and source else read_image(s.image) for n, s in samples.items()}
-        views, labels = self._transform(images, mask, hash32(self._seed, epoch, key))
+            picture, mask = None, read_label(first.label, first.encoding)
+        images = {n: picture if self._is_source[n] and picture else read_image(s.image) for n, s in samples.items()}
+        views, labels = self._transform(images, mask, hash32(self._seed, epoch, key), self._effects)
         return {"images": views, "mask": labels, "key": key}
 
 
 def hash32(*parts: object) -> int:
     """Hashes plain values to a seed, the same in every process and on every machine."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
+
+
+def phase_seed(seed: int, number: int) -> int:
+    """Returns the seed of the phase with this number, from 0, so that no phase draws again what an earlier one drew."""
+    return hash32(seed, number) if number else seed
 
 
 def check_loading(batch_size: int, num_workers: int) -> None:
@@ -196,6 +211,8 @@ class ViewsData(L.LightningDataModule):
         batch_size: scenes per step and process.
         num_workers: loader processes.
         seed: of order and augmentation.
+        weather: what the view ``classical`` looks like; see `ClassicalWeather`.
+        min_layout_score: leave edited images out that keep less of their layout; None takes all.
 
     Raises:
         ConfigError: numbers that no loader takes.
@@ -213,38 +230,60 @@ class ViewsData(L.LightningDataModule):
         batch_size: int,
         num_workers: int,
         seed: int,
+        weather: str | None = None,
+        min_layout_score: float | None = None,
     ) -> None:
         super().__init__()
         self.source, self.transform = source, transform
-        self._generated_root, self._domain = Path(generated_root), domain
-        watched = {view: self._dataset(view, validation) for view in watch}
+        self._generated_root, self._domain, self._weather = Path(generated_root), domain, weather
+        if min_layout_score is not None and not (
+            isinstance(min_layout_score, int | float) and 0 <= min_layout_score <= 1
+        ):
+            raise ConfigError(f"data.min_layout_score={min_layout_score}; expected a number from 0 to 1, or null")
+        self._min_layout_score = min_layout_score
+        if CLASSICAL in watch:
+            raise ConfigError(
+                f"data.watch={list(watch)}; expected source and names of recipes, {CLASSICAL} is for training"
+            )
+        watched = {view: self._dataset(view, validation, None) for view in watch}
         self.watched = EvaluationData(watched, "sdgpa", transform.size, batch_size, num_workers)
         self._batch_size, self._num_workers, self._seed = batch_size, num_workers, seed
-        check_loading(batch_size, num_workers)
         if batch_size < 2:
             raise ConfigError(
                 "data.batch_size=1; expected at least 2, batch normalisation learns nothing from one image"
             )
         self.select([SOURCE])
 
-    def select(self, views: Sequence[str]) -> None:
-        """Chooses the views of the next training: ``source`` or names of recipes.
+    def select(self, views: Sequence[str], phase: int = 0) -> None:
+        """Chooses the views of the next training: ``source``, ``classical`` or names of recipes.
+
+        A view that is named twice is seen twice, each time with a jitter of its own.
+
+        Args:
+            views: their names.
+            phase: number of the phase, from 0; each has an order of scenes and an augmentation of its own.
 
         Raises:
-            ConfigError: a generated view is asked for without a domain.
-            DataError: a generated set is not there.
+            ConfigError: a view is asked for that needs a domain, and there is none.
+            DataError: a generated set is not there, or not with the layout scores asked for.
         """
-        datasets = {view: self._dataset(view, self.source) for view in views}
-        self.training_set = ViewsDataset(datasets, self.transform, self._seed)
+        datasets, effects = {}, dict[str, Effect]()
+        for number, view in enumerate(views):
+            name = f"{view}_{views[: number + 1].count(view)}" if view in views[:number] else view
+            datasets[name] = self._dataset(view, self.source, self._min_layout_score)
+            if view == CLASSICAL:
+                effects[name] = ClassicalWeather(self._weather)
+        self._drawing = phase_seed(self._seed, phase)
+        self.training_set = ViewsDataset(datasets, self.transform, self._drawing, effects)
 
-    def _dataset(self, view: str, source: Cityscapes) -> SegmentationDataset:
-        if view == SOURCE:
+    def _dataset(self, view: str, source: Cityscapes, min_layout_score: float | None) -> SegmentationDataset:
+        if view in (SOURCE, CLASSICAL):
             return source
         if self._domain is None:
             raise ConfigError(
                 f"the view {view!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name"
             )
-        return GeneratedSet(self._generated_root / f"{self._domain}_{view}", source)
+        return GeneratedSet(self._generated_root / f"{self._domain}_{view}", source, min_layout_score)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Returns shuffled scenes; the last incomplete batch is dropped, as published."""
@@ -257,11 +296,11 @@ class ViewsData(L.LightningDataModule):
             )
         return DataLoader(
             dataset,
-            sampler=EpochSampler(dataset, world, rank, shuffle=True, seed=self._seed, drop_last=True),
+            sampler=EpochSampler(dataset, world, rank, shuffle=True, seed=self._drawing, drop_last=True),
             batch_size=self._batch_size,
             num_workers=self._num_workers,
             collate_fn=partial(collate, refill=True),
-            generator=torch.Generator().manual_seed(self._seed),
+            generator=torch.Generator().manual_seed(self._drawing),
             drop_last=True,
             persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),

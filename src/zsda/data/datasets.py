@@ -11,6 +11,7 @@ is reported before anything heavy starts. `SegmentationDataset` reads what they 
     <data_root>/<domain>_<recipe>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png      (labels: those of the source)
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -23,7 +24,9 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from zsda.data.labels import to_train_ids
-from zsda.errors import DataError
+from zsda.errors import ConfigError, DataError
+
+_log = logging.getLogger(__name__)
 
 WAY_OUT = 'see "Data layout" in the README, or run with world=miniature'
 ENCODINGS = ("labelIds", "labelTrainIds")
@@ -61,6 +64,14 @@ def read_image(path: Path) -> Image.Image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
         raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
+
+
+def _image_size(path: Path) -> tuple[int, int] | None:
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def read_label(path: Path, encoding: str) -> NDArray[np.uint8]:
@@ -103,19 +114,42 @@ def read_pair(sample: Sample) -> tuple[Image.Image, NDArray[np.uint8]]:
 
 def cityscapes_samples(root: Path, split: str) -> list[Sample]:
     """Lists a split of Cityscapes; label ids are preferred where both encodings are there."""
-    images = _find("cityscapes", root, f"leftImg8bit/{split}", "*/*_leftImg8bit.png")
+    images = find_images("cityscapes", root, f"leftImg8bit/{split}", "*/*_leftImg8bit.png")
     return _pair("cityscapes", images, "_leftImg8bit.png", root / "gtFine" / split, "_gtFine_{encoding}.png")
 
 
-def acdc_samples(root: Path, condition: str, split: str) -> list[Sample]:
-    """Lists a split of one ACDC condition: ``fog``, ``night``, ``rain`` or ``snow``."""
-    images = _find("acdc", root, f"rgb_anon/{condition}/{split}", "*/*_rgb_anon.png")
+def acdc_samples(root: Path, condition: str, split: str, only_size: Sequence[int] | None = None) -> list[Sample]:
+    """Lists a split of one ACDC condition: ``fog``, ``night``, ``rain`` or ``snow``.
+
+    Args:
+        root: the folder of the set.
+        condition: one of the four.
+        split: ``train`` or ``val``.
+        only_size: width, height; images of other sizes are left out, but not those that cannot be read, so that whoever
+            reads them names them. None takes all, without looking into the files.
+
+    Raises:
+        DataError: there is no image, none of that size, or one without a label.
+    """
+    images = find_images("acdc", root, f"rgb_anon/{condition}/{split}", "*/*_rgb_anon.png")
+    if only_size is not None:
+        if not isinstance(only_size, Sequence) or len(only_size) != 2:
+            raise ConfigError(f"settings.{condition}.only_size={only_size}; expected [width,height] in pixels, or null")
+        of_size = [image for image in images if _image_size(image) in (tuple(only_size), None)]
+        shape = "x".join(map(str, only_size))
+        if not of_size:
+            raise DataError(
+                f"acdc: none of the {len(images)} images of {condition} {split} is {shape}; give settings.{condition}.only_size=null"
+            )
+        if len(of_size) < len(images):
+            _log.info("acdc %s %s: %d of %d frames are %s", condition, split, len(of_size), len(images), shape)
+        images = of_size
     return _pair("acdc", images, "_rgb_anon.png", root / "gt" / condition / split, "_gt_{encoding}.png")
 
 
 def gta5_samples(root: Path, subset: Path | None) -> list[Sample]:
     """Lists GTA5, all of it or the file names (one a line) of ``subset``."""
-    found = {path.name: path for path in _find("gta5", root, "images", "*.png")}
+    found = {path.name: path for path in find_images("gta5", root, "images", "*.png")}
     names = sorted(found) if subset is None else _read_list(subset)
     missing = [name for name in names if name not in found]
     if missing:
@@ -128,31 +162,19 @@ def gta5_samples(root: Path, subset: Path | None) -> list[Sample]:
     return samples
 
 
-def generated_samples(root: Path, split: str, source: Sequence[Sample]) -> list[Sample]:
-    """Lists a generated set, with the labels of the source images that its images were made from."""
-    name = root.name
-    images = _find(
-        name,
-        root,
-        f"leftImg8bit/{split}",
-        "*/*_leftImg8bit.png",
-        way_out="only world=miniature renders this one"
-        if name.endswith("_oracle")
-        else f"make it with python -m zsda.generate domain=... split={split}",
-    )
-    by_key = {sample.key: sample for sample in source}
-    samples = []
-    for image in images:
-        key = _key(image, "_leftImg8bit.png")
-        if key not in by_key:
-            raise DataError(
-                f"{name}: {image} has no source image; expected {key}_leftImg8bit.png among the {len(by_key)} of the source"
-            )
-        samples.append(Sample(key, image, by_key[key].label, by_key[key].encoding))
-    return samples
+def find_images(what: str, root: Path, folder: str, pattern: str, way_out: str = WAY_OUT) -> list[Path]:
+    """Lists the images of one folder in order.
 
+    Args:
+        what: how the message calls the set.
+        root: the folder of the set.
+        folder: below it.
+        pattern: of paths below that.
+        way_out: what the message advises.
 
-def _find(what: str, root: Path, folder: str, pattern: str, way_out: str = WAY_OUT) -> list[Path]:
+    Raises:
+        DataError: there are none.
+    """
     if not root.is_dir():
         raise DataError(f"{what}: no folder {root}; expected {folder}/{pattern} in it; {way_out}")
     images = sorted((root / folder).glob(pattern))
@@ -161,12 +183,13 @@ def _find(what: str, root: Path, folder: str, pattern: str, way_out: str = WAY_O
     return images
 
 
-def _key(image: Path, suffix: str) -> str:
+def frame_key(image: Path, suffix: str) -> str:
+    """Returns ``<city>/<frame>``, which an image shares with its label and with what it was edited into."""
     return f"{image.parent.name}/{image.name.removesuffix(suffix)}"
 
 
 def _pair(what: str, images: Sequence[Path], suffix: str, labels: Path, label_suffix: str) -> list[Sample]:
-    keys = [_key(image, suffix) for image in images]
+    keys = [frame_key(image, suffix) for image in images]
     encoding = next(
         (e for e in ENCODINGS if (labels / (keys[0] + label_suffix.format(encoding=e))).exists()), ENCODINGS[0]
     )
@@ -243,13 +266,16 @@ class ACDC(SegmentationDataset):
         root: the folder that holds ``rgb_anon`` and ``gt``.
         condition: ``fog``, ``night``, ``rain`` or ``snow``.
         split: ``train`` or ``val``.
+        only_size: width, height of the frames to take; None takes all. SDGPA scores fog on frames of 1920x1080 only.
 
     Raises:
-        DataError: the layout is not there, or an image has no label.
+        DataError: the layout is not there, an image has no label, or none has this size.
     """
 
-    def __init__(self, root: str | Path, condition: str, split: str = "val") -> None:
-        super().__init__(acdc_samples(Path(root), condition, split), f"acdc {condition} {split}")
+    def __init__(
+        self, root: str | Path, condition: str, split: str = "val", only_size: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(acdc_samples(Path(root), condition, split, only_size), f"acdc {condition} {split}")
 
 
 class GTA5(SegmentationDataset):
@@ -267,23 +293,3 @@ class GTA5(SegmentationDataset):
     def __init__(self, root: str | Path, subset: str | Path | None = "val") -> None:
         path = Path(str(files("zsda.data") / "gta5_val.txt")) if subset == "val" else Path(subset) if subset else None
         super().__init__(gta5_samples(Path(root), path), "gta5")
-
-
-class GeneratedSet(SegmentationDataset):
-    """Edited images that share the labels of the source they were made from.
-
-    Args:
-        root: ``<data_root>/<domain>_<recipe>``.
-        source: the dataset that was edited.
-
-    Raises:
-        DataError: the set is not there, or holds an image without source.
-    """
-
-    def __init__(self, root: str | Path, source: Cityscapes) -> None:
-        super().__init__(generated_samples(Path(root), source.split, source.samples), Path(root).name)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns ``image`` (PIL, RGB, at the size it was generated at), ``mask`` of the source at its own size, ``key``."""
-        sample = self.samples[index]
-        return {"image": read_image(sample.image), "mask": read_label(sample.label, sample.encoding), "key": sample.key}

@@ -17,6 +17,8 @@ from zsda.errors import DataError, IncompleteError
 
 _log = logging.getLogger(__name__)
 
+_SHOWN = 8
+
 
 class Fault(NamedTuple):
     """What was wrong with one sample; ``fatal`` where leaving it out would hide a mistake in the whole set."""
@@ -53,10 +55,15 @@ def collate(
 
 
 class FaultLog:
-    """Counts the files that a run had to leave out."""
+    """Counts the images that a run could not use.
 
-    def __init__(self) -> None:
+    Args:
+        fate: what became of them, as it is told.
+    """
+
+    def __init__(self, fate: str = "left out") -> None:
         self.messages: list[str] = []
+        self._fate = fate
 
     def take(self, batch: dict[str, Any]) -> bool:
         """Removes and records the faults of a batch; returns whether anything good is left in it.
@@ -68,7 +75,7 @@ class FaultLog:
             if fault.fatal:
                 raise DataError(fault.message)
             if fault.message not in self.messages:
-                _log.warning("left out: %s", fault.message)
+                _log.warning("%s: %s", self._fate, fault.message)
             self.add([fault.message])
         return bool(batch)
 
@@ -84,11 +91,13 @@ class FaultLog:
             self.messages = sorted({message for messages in everyones for message in messages})
 
     def conclude(self, done: str) -> None:
-        """Says at the end of a run what was left out.
+        """Says at the end of a run which images it could not use.
 
         Raises:
-            IncompleteError: something was.
+            IncompleteError: there are some.
         """
         if self.messages:
-            counted = "1 damaged file was" if len(self.messages) == 1 else f"{len(self.messages)} damaged files were"
-            raise IncompleteError(f"{done}, but {counted} left out: {'; '.join(self.messages)}")
+            counted = "1 image was" if len(self.messages) == 1 else f"{len(self.messages)} images were"
+            shown, more = self.messages[:_SHOWN], len(self.messages) - _SHOWN
+            rest = f"; and {more} more, each named in the log" if more > 0 else ""
+            raise IncompleteError(f"{done}, but {counted} {self._fate}: {'; '.join(shown)}{rest}")

@@ -15,6 +15,9 @@ from torch import Tensor
 from zsda.data.labels import CLASS_NAMES, colourise
 from zsda.runs import to_json, write_atomic
 
+SUMMARY = ("miou", "miou_present", "accuracy")
+"""Scores that sum up a setting."""
+
 
 def write_colour_mask(path: Path, prediction: Tensor) -> None:
     """Writes train ids [H, W] as an RGB PNG in the Cityscapes colours."""
@@ -27,7 +30,7 @@ def write_colour_mask(path: Path, prediction: Tensor) -> None:
 def plain_scores(scores: Mapping[str, Tensor]) -> dict[str, Any]:
     """Turns the scores of one setting into JSON values; an undefined IoU becomes null."""
     iou = {name: _number(value) for name, value in zip(CLASS_NAMES, scores["iou"].tolist(), strict=True)}
-    summary = {key: _number(float(scores[key])) for key in ("miou", "miou_present", "accuracy")}
+    summary = {key: _number(float(scores[key])) for key in SUMMARY}
     return {**summary, "iou": iou, "confusion": scores["confusion"].tolist()}
 
 
@@ -48,7 +51,7 @@ def write_scores(folder: Path, results: Mapping[str, Mapping[str, Any]], provena
     writer = csv.writer(text)
     writer.writerow(["setting", "class", "iou"])
     for setting, scores in results.items():
-        for name in ("miou", "miou_present", "accuracy"):
+        for name in SUMMARY:
             writer.writerow([setting, name, scores[name]])
         writer.writerows([setting, name, "" if iou is None else iou] for name, iou in scores["iou"].items())
     write_atomic(folder / "scores.csv", text.getvalue().encode())
@@ -66,10 +69,40 @@ def read_scores(folder: Path, conditions: Mapping[str, Any]) -> dict[str, dict[s
     Returns:
         Setting -> plain scores; None where they are missing, unreadable, of other conditions, or lack damaged images.
     """
+    return _read_known(folder / "scores.json", "settings", conditions)
+
+
+def write_epochs(
+    folder: Path, epochs: Mapping[int, Mapping[str, Mapping[str, Any]]], provenance: Mapping[str, Any]
+) -> None:
+    """Writes ``epochs.json`` (with provenance) and ``epochs.csv`` (a row for each epoch and setting).
+
+    Args:
+        folder: is created.
+        epochs: epoch -> setting -> summary scores.
+        provenance: plain values that say what was evaluated, how and on what.
+    """
+    numbered = {f"{epoch:04d}": settings for epoch, settings in epochs.items()}
+    write_atomic(folder / "epochs.json", to_json({**provenance, "epochs": numbered}))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["epoch", "setting", *SUMMARY])
+    for epoch, settings in epochs.items():
+        writer.writerows([epoch, name, *(scores[key] for key in SUMMARY)] for name, scores in settings.items())
+    write_atomic(folder / "epochs.csv", text.getvalue().encode())
+
+
+def read_epochs(folder: Path, conditions: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Returns what `write_epochs` wrote so far, epoch -> setting -> summary scores; for the rest see `read_scores`."""
+    found = _read_known(folder / "epochs.json", "epochs", conditions) or {}
+    return {int(epoch): settings for epoch, settings in found.items()}
+
+
+def _read_known(path: Path, key: str, conditions: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / "scores.json").read_bytes())
+        found = json.loads(path.read_bytes())
         same = all(found[key] == value for key, value in json.loads(to_json(conditions)).items())
-        return dict(found["settings"]) if same and not found["left_out"] else None
+        return dict(found[key]) if same and not found["left_out"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # whatever is wrong with it, evaluating again mends it
 

@@ -31,9 +31,9 @@ class Domain:
         if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise ConfigError(f'domain.prompt is empty; give domain.prompt="..." for the domain {self.name}')
         # Below these bounds the pipeline ignores both scales without a word.
-        if not self.text_guidance > 1:
+        if not isinstance(self.text_guidance, int | float) or not self.text_guidance > 1:
             raise ConfigError(f"domain.text_guidance={self.text_guidance}; expected a number above 1")
-        if not self.image_guidance >= 1:
+        if not isinstance(self.image_guidance, int | float) or not self.image_guidance >= 1:
             raise ConfigError(f"domain.image_guidance={self.image_guidance}; expected a number of at least 1")
 
     def describe(self) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Instruction-driven image editors: patches and a sentence in, edited patches out."""
 
+import copy
 import importlib
 import importlib.metadata
 import logging
-from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from zsda.errors import ConfigError, ModelError
+from zsda.errors import ConfigError
+from zsda.generation.domains import Domain
 from zsda.generation.pipelines import check_pipeline, digest_pipeline, find_pipeline, load_pipeline, scheduler_names
 from zsda.hardware import is_fast_in_bf16
 from zsda.shipped import located
@@ -30,6 +33,18 @@ _SCHEDULER_KEYS = (
 )
 
 
+class Edits(NamedTuple):
+    """Edited patches.
+
+    Attributes:
+        images: uint8 [N, 3, h, w] on the CPU.
+        finite: bool [N] on the CPU: whether the editor calculated finite values only. Where it did not, the image is void.
+    """
+
+    images: Tensor
+    finite: Tensor
+
+
 class Editor(Protocol):
     """What generation needs to know of an editor."""
 
@@ -41,12 +56,45 @@ class Editor(Protocol):
         """Loads the editor where it is not loaded yet, and moves it."""
 
     def edit(
-        self, patches: Tensor, prompt: str, seeds: Sequence[int], text_guidance: float, image_guidance: float
-    ) -> Tensor:
-        """Edits patches [N, 3, h, w], uint8 or float in [0, 1], each with its own seed, to uint8 on the CPU."""
+        self,
+        patches: Tensor,
+        prompt: str,
+        seeds: Sequence[int],
+        text_guidance: float,
+        image_guidance: float,
+        precise: bool = False,
+    ) -> Edits:
+        """Edits patches [N, 3, h, w], uint8 or float in [0, 1], each with its own seed; ``precise``: in fp32."""
 
     def describe(self) -> dict[str, Any]:
         """Returns plain values that tell this editor from any other; a key ``versions`` is told but not compared."""
+
+
+def edit_in_turns(
+    editor: Editor, patches: Tensor, domain: Domain, seeds: Sequence[int], batch_size: int, precise: bool = False
+) -> Edits:
+    """Edits patches as `Editor.edit` does, at most so many at once.
+
+    Args:
+        editor: what edits.
+        patches: uint8 [N, 3, h, w].
+        domain: what is made of them.
+        seeds: one for each patch.
+        batch_size: how many patches the editor is given at most.
+        precise: calculate in fp32.
+    """
+    turns = [
+        editor.edit(
+            patches[start : start + batch_size],
+            domain.prompt,
+            seeds[start : start + batch_size],
+            domain.text_guidance,
+            domain.image_guidance,
+            precise,
+        )
+        for start in range(0, len(seeds), batch_size)
+    ]
+    return Edits(*(torch.cat(parts) for parts in zip(*turns, strict=True)))
 
 
 class InstructPix2PixEditor:
@@ -77,8 +125,7 @@ class InstructPix2PixEditor:
     ) -> None:
         if precision not in ("auto", "fast", *PRECISIONS):
             raise ConfigError(f"editor.precision={precision}; expected auto, fast, {', '.join(PRECISIONS)}")
-        if not isinstance(steps, int) or steps < 1:
-            raise ConfigError(f"editor.steps={steps}; expected a whole number of at least 1")
+        _check_number(steps)
         self.model, self.revision, self.precision = str(model), revision, precision
         self.scheduler, self.steps = scheduler, steps
         self._pipeline: Any = None
@@ -105,8 +152,14 @@ class InstructPix2PixEditor:
         return self
 
     def edit(
-        self, patches: Tensor, prompt: str, seeds: Sequence[int], text_guidance: float, image_guidance: float
-    ) -> Tensor:
+        self,
+        patches: Tensor,
+        prompt: str,
+        seeds: Sequence[int],
+        text_guidance: float,
+        image_guidance: float,
+        precise: bool = False,
+    ) -> Edits:
         """Edits patches, all in one pass of the pipeline.
 
         Each patch has a generator of its own on the CPU, for the start noise as for that of each step, so its noise
@@ -118,13 +171,13 @@ class InstructPix2PixEditor:
             seeds: one for each patch.
             text_guidance: scale of the text, more than 1.
             image_guidance: scale of the image, at least 1.
+            precise: calculate in fp32, whatever the editor's precision is.
 
         Returns:
-            uint8 [N, 3, h, w] on the CPU.
+            The edited patches, and which of them consist of finite values.
 
         Raises:
             ConfigError: the prompt is longer than the text encoder reads, or the GPU's memory is too small.
-            ModelError: the editor calculates values that are not finite.
         """
         pipeline = self._loaded()
         self._check_length(prompt)
@@ -132,21 +185,39 @@ class InstructPix2PixEditor:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         try:
             # The precision is the editor's own; an autocast around it would make it another editor.
-            with torch.no_grad(), torch.autocast(pipeline.device.type, enabled=False):
-                edited = pipeline(
+            with torch.no_grad(), torch.autocast(pipeline.device.type, enabled=False), self._in_fp32(precise):
+                latents = pipeline(
                     prompt=[prompt] * len(images),
                     image=images,
                     num_inference_steps=self.steps,
                     guidance_scale=text_guidance,
                     image_guidance_scale=image_guidance,
                     generator=generators,
-                    output_type="pt",
+                    output_type="latent",
                 ).images
+                # Decoded here, as the pipeline clamps its images: what is infinite would pass for black or white.
+                decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor, return_dict=False)[0]
         except torch.OutOfMemoryError as error:
+            if precise:
+                raise ConfigError(
+                    "no memory to edit a bad patch again in fp32; give retries=0, which leaves its image out"
+                ) from error
             raise ConfigError(f"no memory for {len(images)} patches at once; choose a smaller batch_size=") from error
-        if not edited.isfinite().all():
-            raise ModelError(f"{self.model} overflows in {self._precision}; try editor.precision=bf16 or fp32")
-        return edited.float().mul(255).round().to("cpu", torch.uint8)
+        finite = decoded.isfinite().flatten(1).all(dim=1)
+        edited = pipeline.image_processor.postprocess(decoded, output_type="pt")
+        return Edits(edited.float().nan_to_num().mul(255).round().to("cpu", torch.uint8), finite.cpu())
+
+    def with_steps(self, steps: int) -> Self:
+        """Returns an editor with the same parts and another number of denoising steps.
+
+        Raises:
+            ConfigError: no number of steps that the model can take.
+        """
+        other = copy.copy(self)
+        other.steps = steps
+        _check_number(steps)
+        other._check_steps(self._loaded().scheduler.config["num_train_timesteps"])
+        return other
 
     def describe(self) -> dict[str, Any]:
         """Returns where the model comes from, its schedule and precision; versions are told but not compared."""
@@ -164,6 +235,19 @@ class InstructPix2PixEditor:
         if self._pipeline is None:
             self.to("cpu")
         return self._pipeline
+
+    @contextmanager
+    def _in_fp32(self, wanted: bool) -> Iterator[None]:
+        """Moves the weights to float32 and back, which is exact: float32 holds every value of the smaller types."""
+        own = PRECISIONS[self._precision]
+        if not wanted or own == torch.float32:
+            yield
+            return
+        try:
+            self._pipeline.to(dtype=torch.float32)
+            yield
+        finally:
+            self._pipeline.to(dtype=own)
 
     def _load(self) -> Any:  # noqa: ANN401 - diffusers is not typed
         if self.scheduler is not None and self.scheduler not in scheduler_names():
@@ -195,6 +279,11 @@ class InstructPix2PixEditor:
             raise ConfigError(
                 f"domain.prompt has {length} tokens, {self.model} reads {most}; choose a shorter sentence"
             )
+
+
+def _check_number(steps: int) -> None:
+    if not isinstance(steps, int) or steps < 1:
+        raise ConfigError(f"editor.steps={steps}; expected a whole number of at least 1")
 
 
 def _resolve(precision: str, device: torch.device) -> str:

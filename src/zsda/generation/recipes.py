@@ -1,14 +1,15 @@
 """How one source image becomes one edited image: which patches are cut out, and how the edited ones are put back.
 
 SDGPA (Luo, Zhao, Liu, IROS 2025, arXiv 2508.03300): an *intermediate* image has one random patch edited, so it lies
-between source and target; in a *target* image every patch is edited. Only geometry here, no networks.
+between source and target; in a *target* image every patch is edited. The defaults are the published ones. No networks here.
 """
 
 import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from itertools import product
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,15 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from zsda.errors import ConfigError
-
-
-class Box(NamedTuple):
-    """A rectangle of the canvas in pixels; right and bottom are exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
+from zsda.generation.tiling import Box, feather, place, spread
 
 
 def derive_seed(seed: int, source: str, domain: str, recipe: str, patch_index: int, purpose: str) -> int:
@@ -39,7 +32,8 @@ def derive_seed(seed: int, source: str, domain: str, recipe: str, patch_index: i
         domain: name of the domain.
         recipe: name of the recipe.
         patch_index: number of the patch within the image.
-        purpose: what the seed is for, ``position`` or ``noise``.
+        purpose: what the seed is for: ``position``, ``noise``, or ``noise1``, ``noise2`` and so on for further attempts at a
+            patch whose edit was no good.
     """
     key = json.dumps([seed, source, domain, recipe, patch_index, purpose], separators=(",", ":"))
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
@@ -59,17 +53,17 @@ class Recipe(ABC):
     name: ClassVar[str]
 
     def __init__(self, canvas: Sequence[int], patch: Sequence[int]) -> None:
-        if len(canvas) != 2 or not all(isinstance(size, int) and size > 0 for size in (*canvas, *patch)):
+        if not _are_sides(canvas) or not _are_sides(patch):
             raise ConfigError(
-                f"recipe {self.name}: canvas={list(canvas)}, patches {list(patch)}; "
+                f"recipe {self.name}: canvas={_show(canvas)}, patches {_show(patch)}; "
                 "expected width and height in pixels, e.g. canvas=[1024,512] patch_size=512"
             )
         self.canvas = (canvas[0], canvas[1])
         self.patch = (patch[0], patch[1])
         if patch[0] > canvas[0] or patch[1] > canvas[1]:
             raise ConfigError(
-                f"recipe {self.name}: patches of {patch[0]}x{patch[1]} do not fit into a canvas of "
-                f"{canvas[0]}x{canvas[1]}; choose a smaller patch_size= or a larger canvas="
+                f"recipe {self.name}: patches of {_size(self.patch)} do not fit into a canvas of {_size(self.canvas)}; "
+                "choose a smaller patch_size= or a larger canvas="
             )
 
     @property
@@ -95,10 +89,10 @@ class Recipe(ABC):
             ConfigError: they are not.
         """
         if any(size % multiple for size in self.patch):
-            nearest = "x".join(str(max(multiple, size - size % multiple)) for size in self.patch)
+            nearest = [max(multiple, size - size % multiple) for size in self.patch]
             raise ConfigError(
-                f"recipe {self.name}: patches of {self.patch[0]}x{self.patch[1]}; the editor works on multiples of "
-                f"{multiple}, e.g. {nearest}; change patch_size= or canvas="
+                f"recipe {self.name}: patches of {_size(self.patch)}; the editor works on multiples of "
+                f"{multiple}, e.g. {_size(nearest)}; change patch_size= or canvas="
             )
 
     def draw_canvas(self, image: Image.Image) -> Tensor:
@@ -111,7 +105,7 @@ class Recipe(ABC):
         return torch.stack([canvas[:, top:bottom, left:right] for left, top, right, bottom in boxes])
 
     def merge(self, canvas: Tensor, boxes: Sequence[Box], patches: Tensor) -> Tensor:
-        """Pastes patches [N, C, h, w] into a copy of the canvas [C, H, W], of the same type."""
+        """Pastes patches [N, C, h, w] into a copy of the canvas [C, H, W], of the same type, later ones over earlier ones."""
         merged = canvas.clone()
         for (left, top, right, bottom), patch in zip(boxes, patches, strict=True):
             merged[:, top:bottom, left:right] = patch
@@ -119,59 +113,146 @@ class Recipe(ABC):
 
 
 class Intermediate(Recipe):
-    """One random patch is edited and pasted back; the rest of the image stays as it was.
+    """Few patches, by default one at a random place, are edited and pasted back; the rest of the image stays as it was.
+
+    Several patches overlap as little as they can: each is put where it overlaps the earlier ones least, not at all where they
+    left room, every such place being equally likely. Where patches do overlap, the later one lies on top.
 
     Args:
         canvas: width and height in pixels.
-        patch_size: side of the square patch in pixels.
+        patch_size: side of the square patches in pixels, or their width and height.
+        patches: number of patches.
+        position: ``random``; or, for a single patch, always the same place: ``left``, ``right`` or ``center``, half-way
+            between top and bottom, or its left and top in pixels.
 
     Raises:
-        ConfigError: the patch does not fit into the canvas.
+        ConfigError: the patches do not fit into the canvas, or the position makes no sense.
     """
 
     name = "intermediate"
 
-    def __init__(self, canvas: Sequence[int] = (1024, 512), patch_size: int = 512) -> None:
-        super().__init__(canvas, (patch_size, patch_size))
-
-    def boxes(self, seed: int, source: str, domain: str) -> list[Box]:
-        """Draws the position of the patch, every pixel position being equally likely."""
-        (width, height), (patch_width, patch_height) = self.canvas, self.patch
-        columns, rows = width - patch_width + 1, height - patch_height + 1
-        top, left = divmod(derive_seed(seed, source, domain, self.name, 0, "position") % (columns * rows), columns)
-        return [Box(left, top, left + patch_width, top + patch_height)]
-
-
-class Target(Recipe):
-    """Every patch of the image is edited, and the patches are merged.
-
-    Args:
-        canvas: width and height in pixels.
-        patch_size: side of the square patches in pixels; they tile the canvas.
-
-    Raises:
-        ConfigError: the patches do not tile the canvas.
-    """
-
-    name = "target"
-
-    def __init__(self, canvas: Sequence[int] = (1024, 512), patch_size: int = 512) -> None:
-        super().__init__(canvas, (patch_size, patch_size))
-        if any(size % patch_size for size in self.canvas):
+    def __init__(
+        self,
+        canvas: Sequence[int] = (1024, 512),
+        patch_size: int | Sequence[int] = 512,
+        patches: int = 1,
+        position: str | Sequence[int] = "random",
+    ) -> None:
+        super().__init__(canvas, _sides(patch_size))
+        most = (self.canvas[0] // self.patch[0]) * (self.canvas[1] // self.patch[1])
+        if not isinstance(patches, int) or not 1 <= patches <= most:
             raise ConfigError(
-                f"recipe target: patch_size={patch_size} does not divide the canvas of {canvas[0]}x{canvas[1]}; "
-                "choose a patch_size= that divides both, or recipe=[whole]"
+                f"recipes.intermediate.patches={patches}; expected 1 to {most}, as many as fit side by side into a canvas of "
+                f"{_size(self.canvas)} with patches of {_size(self.patch)}; choose fewer or a smaller patch_size="
+            )
+        self.patches = patches
+        self.corner = None if position == "random" else self._corner(position)
+        if self.corner is not None and patches > 1:
+            raise ConfigError(
+                f"recipes.intermediate.patches={patches} with position={_show(position)}; expected position=random for more "
+                "than one patch"
             )
 
     @property
     def patches_per_image(self) -> int:
+        """Number of patches."""
+        return self.patches
+
+    def boxes(self, seed: int, source: str, domain: str) -> list[Box]:
+        """Draws the positions of the patches; a fixed position depends on nothing."""
+        if self.corner is not None:
+            left, top = self.corner
+            return [Box(left, top, left + self.patch[0], top + self.patch[1])]
+        boxes: list[Box] = []
+        for index in range(self.patches):
+            chosen = derive_seed(seed, source, domain, self.name, index, "position")
+            boxes.append(place(self.canvas, self.patch, boxes, chosen))
+        return boxes
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the values as they are recorded beside a generated set."""
+        described = super().describe()
+        # Only what is not as published: sets that were made before these options came must still be continued.
+        if self.patches > 1:
+            described["patches"] = self.patches
+        if self.corner is not None:
+            described["position"] = list(self.corner)
+        return described
+
+    def _corner(self, position: str | Sequence[int]) -> tuple[int, int]:
+        across, down = (size - side for size, side in zip(self.canvas, self.patch, strict=True))
+        places = {"left": (0, down // 2), "right": (across, down // 2), "center": (across // 2, down // 2)}
+        if isinstance(position, str) and position in places:
+            return places[position]
+        is_pair = isinstance(position, Sequence) and len(position) == 2
+        if not is_pair or not all(isinstance(value, int) for value in position):
+            raise ConfigError(
+                f"recipes.intermediate.position={_show(position)}; expected random, {', '.join(places)}, or left and top in "
+                "pixels, e.g. position=[0,0]"
+            )
+        left, top = int(position[0]), int(position[1])
+        if not (0 <= left <= across and 0 <= top <= down):
+            raise ConfigError(
+                f"recipes.intermediate.position={_show(position)}: a patch of {_size(self.patch)} leaves the canvas of "
+                f"{_size(self.canvas)} there; expected left from 0 to {across} and top from 0 to {down}"
+            )
+        return left, top
+
+
+class Target(Recipe):
+    """Every part of the image is edited in some patch, and the patches are merged.
+
+    The patches tile the canvas: as few as possible, evenly spread, flush with its borders. Where neighbours overlap, one
+    fades into the other linearly; elsewhere the bytes of a patch stay as they are.
+
+    Args:
+        canvas: width and height in pixels.
+        patch_size: side of the square patches in pixels, or their width and height. Patches that do not divide the canvas
+            overlap.
+        overlap: what neighbours overlap at least, in pixels.
+
+    Raises:
+        ConfigError: the patches do not fit into the canvas, or the overlap into the patches.
+    """
+
+    name = "target"
+
+    def __init__(
+        self, canvas: Sequence[int] = (1024, 512), patch_size: int | Sequence[int] = 512, overlap: int = 0
+    ) -> None:
+        super().__init__(canvas, _sides(patch_size))
+        if not isinstance(overlap, int) or not 0 <= overlap < min(self.patch):
+            raise ConfigError(
+                f"recipes.target.overlap={overlap} with patches of {_size(self.patch)}; expected 0 to {min(self.patch) - 1} pixels"
+            )
+        self.overlap = overlap
+        self._columns, self._rows = (
+            spread(length, tile, overlap) for length, tile in zip(self.canvas, self.patch, strict=True)
+        )
+
+    @property
+    def patches_per_image(self) -> int:
         """Number of tiles."""
-        return (self.canvas[0] // self.patch[0]) * (self.canvas[1] // self.patch[1])
+        return len(self._columns) * len(self._rows)
 
     def boxes(self, seed: int, source: str, domain: str) -> list[Box]:
         """Tiles the canvas left to right, then top to bottom; the arguments change nothing."""
-        (width, height), (step_x, step_y) = self.canvas, self.patch
-        return [Box(x, y, x + step_x, y + step_y) for y in range(0, height, step_y) for x in range(0, width, step_x)]
+        width, height = self.patch
+        return [Box(left, top, left + width, top + height) for top, left in product(self._rows, self._columns)]
+
+    def merge(self, canvas: Tensor, boxes: Sequence[Box], patches: Tensor) -> Tensor:
+        """Blends the tiles [N, C, h, w] of all ``boxes``, in their order, into an image [C, H, W] of the canvas' type."""
+        width, height = self.patch
+        weights = product(feather(self._rows, height), feather(self._columns, width))
+        merged = torch.zeros(canvas.shape, dtype=torch.float64)
+        for (left, top, right, bottom), patch, (down, across) in zip(boxes, patches, weights, strict=True):
+            merged[:, top:bottom, left:right] += patch * torch.outer(down, across)
+        return merged.round().to(canvas.dtype)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the values as they are recorded beside a generated set."""
+        # Only what is not as published: sets that were made before this option came must still be continued.
+        return super().describe() | ({"overlap": self.overlap} if self.overlap else {})
 
 
 class Whole(Recipe):
@@ -189,3 +270,20 @@ class Whole(Recipe):
     def boxes(self, seed: int, source: str, domain: str) -> list[Box]:
         """Returns the canvas itself; the arguments change nothing."""
         return [Box(0, 0, *self.canvas)]
+
+
+def _sides(patch_size: int | Sequence[int]) -> Sequence[int]:
+    return patch_size if isinstance(patch_size, Sequence) else (patch_size, patch_size)
+
+
+def _are_sides(value: Any) -> bool:  # noqa: ANN401 - what a config gave
+    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(side, int) and side > 0 for side in value)
+
+
+def _size(sides: Sequence[int]) -> str:
+    return f"{sides[0]}x{sides[1]}"
+
+
+def _show(value: object) -> str:
+    text = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return str(text).replace(" ", "")

@@ -100,7 +100,7 @@ class _Groups(Sampler[list[int]]):
 
 
 class PatchDataModule(LightningDataModule):
-    """Feeds a `GenerationTask` with the groups of which the store lacks an image.
+    """Feeds a `GenerationTask` with the groups of which an image is not finished in the store.
 
     Under several processes rank r takes the groups r, r + world size and so on; the trainer must be built with
     ``use_distributed_sampler=False``.
@@ -130,7 +130,7 @@ class PatchDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Finds the groups that are not finished; every process finds the same ones."""
         finished = self.store.finished()
-        self.already = len(finished.intersection(self.patches.paths))
+        self.already = len(self.store.records().keys() & set(self.patches.paths))
         groups = make_groups(len(self.patches), self.patches.recipe.patches_per_image, self.batch_size)
         self.pending = [group for group in groups if any(self.patches.paths[i] not in finished for i in group)]
 

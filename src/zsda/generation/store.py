@@ -4,6 +4,8 @@
     <root>/manifest.jsonl                                               one line an image, sorted by source
     <root>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png           the layout of the published code
 
+An image whose edits were all refused (`zsda.generation.gate`) has a line without output and digest, and no file.
+
 While a run goes on, each process appends its lines to ``manifest.<rank>.jsonl.part``; they become part of the manifest
 at the end, or at the start of the next run. No file holds a time or a place, so equal runs make equal folders.
 """
@@ -20,7 +22,8 @@ from PIL import Image
 from torch import Tensor
 
 from zsda.errors import StoreError
-from zsda.generation.recipes import Box
+from zsda.generation.gate import Rejected
+from zsda.generation.tiling import Box
 from zsda.runs import describe_os_error, differences, digest, to_json, write_atomic
 
 _log = logging.getLogger(__name__)
@@ -36,40 +39,47 @@ class Edited(NamedTuple):
         source: path of the source image relative to its data set, in POSIX form; the result has the same in its set.
         source_digest: SHA-256 of the source file.
         boxes: where the patches lie.
-        seeds: the noise seed of each patch.
-        image: uint8 [3, H, W].
+        seeds: the noise seed of each patch, that of its last attempt.
+        image: uint8 [3, H, W]; None where a patch was refused in every attempt.
+        rejected: the attempts that were thrown away.
     """
 
     source: str
     source_digest: str
     boxes: Sequence[Box]
     seeds: Sequence[int]
-    image: Tensor
+    image: Tensor | None
+    rejected: Sequence[Rejected] = ()
 
 
 class GeneratedStore:
-    """One generated set. Nothing is written before the first image is there.
+    """One generated set. Nothing is written before the first image is done.
 
     Args:
         root: ``<data_root>/<domain>_<recipe>``.
         settings: plain values that the images depend on; a set is continued if they agree, except below ``versions``.
+        retries: how often a bad edit is tried again. No setting of the set: it changes no image that passes, and what it did
+            stands in the manifest. An image that was left out after fewer attempts is tried anew.
 
     Raises:
         StoreError: the folder holds something else: a set made with other settings, or not made by zsda.
     """
 
-    def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, settings: Mapping[str, Any], retries: int = 0) -> None:
         self.root = root
         self.settings = dict(settings)
+        self.retries = retries
         self._lock: BinaryIO | None = None
         self._finished: set[str] = set()
+        self._lines: dict[str, dict[str, Any]] = {}
         self._check()
 
     def recover(self, source_root: Path, sources: Sequence[str]) -> None:
         """Brings the set in order after whatever happened to the last run; to be called by one process.
 
         Lines that the last run left beside the manifest are merged into it. Of the given sources, images that are
-        missing, damaged or made from another version of their source lose their line, and are made again.
+        missing, damaged or made from another version of their source lose their line, and are made again. So do images
+        that were left out, where their source has changed or there are more retries now.
 
         Raises:
             StoreError: another run is writing to this set, or the file system refuses.
@@ -87,12 +97,21 @@ class GeneratedStore:
         self._merge(records)
 
     def finished(self) -> set[str]:
-        """Reads which sources have their image; `add` leaves those as they are."""
+        """Reads which sources have their image or were left out; `add` leaves those as they are."""
         self._finished = set(self._read())
         return self._finished
 
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Reads the lines of the images that are there, by source."""
+        self._lines = {source: record for source, record in self._read().items() if not _is_left_out(record)}
+        return dict(self._lines)
+
+    def left_out(self) -> dict[str, dict[str, Any]]:
+        """Reads the lines of the images that were refused in every attempt, by source."""
+        return {source: record for source, record in self._read().items() if _is_left_out(record)}
+
     def add(self, edited: Edited, rank: int = 0) -> None:
-        """Writes an image and its line, unless its source had an image when the run began.
+        """Writes an image and its line, or the line alone, unless its source was finished when the run began.
 
         Raises:
             StoreError: the file system refuses.
@@ -103,18 +122,43 @@ class GeneratedStore:
             write_atomic(self.root / "generation.json", to_json(self.settings))
         if rank == 0:
             self._acquire()
-        content = _encode(edited.image)
-        write_atomic(self.root / edited.source, content)
-        record = {
+        content = None if edited.image is None else _encode(edited.image)
+        if content is None:
+            (self.root / edited.source).unlink(missing_ok=True)  # a killed run may have left one, and no line
+        else:
+            write_atomic(self.root / edited.source, content)
+        record: dict[str, Any] = {
             "source": edited.source,
             "source_digest": edited.source_digest,
             "split": Path(edited.source).parts[1],
             "boxes": [list(box) for box in edited.boxes],
             "seeds": list(edited.seeds),
-            "output": edited.source,
-            "digest": digest(content),
+            "output": None if content is None else edited.source,
+            "digest": None if content is None else digest(content),
         }
+        if edited.rejected:  # else the key is absent: equal images have equal lines, also in sets from before the gate
+            record["retries"] = [rejected._asdict() for rejected in edited.rejected]
         self._append(record, rank)
+
+    def amend(self, source: str, values: Mapping[str, Any], rank: int = 0) -> None:
+        """Adds values to the line of an image, in place of those of the same names; `conclude` merges them.
+
+        For a set that is concluded: lines of other processes that still lie beside the manifest may win.
+
+        Args:
+            source: one of those that `records` returned last.
+            values: plain values.
+            rank: number of this process.
+
+        Raises:
+            StoreError: there was no image of that source, or the file system refuses.
+        """
+        if source not in self._lines:
+            raise StoreError(f"{self.root}: no image of {source} whose line could be amended")
+        if rank == 0:
+            self._acquire()
+        self._lines[source] = {**self._lines[source], **values}
+        self._append(self._lines[source], rank)
 
     def conclude(self) -> None:
         """Merges the lines of all processes into the manifest; to be called by one process after the others are done.
@@ -168,11 +212,15 @@ class GeneratedStore:
             _log.debug("%s cannot be locked: %s", path, error)  # some network file systems; nothing else is at stake
 
     def _holds(self, record: dict[str, Any], source: Path) -> bool:
+        image = self.root / record["source"]
         try:
-            result, origin = (self.root / record["source"]).read_bytes(), source.read_bytes()
+            if digest(source.read_bytes()) != record.get("source_digest"):
+                return False
+            if _is_left_out(record):
+                return count_attempts(record) > self.retries and not image.exists()
+            return digest(image.read_bytes()) == record.get("digest")
         except OSError:
             return False
-        return digest(result) == record.get("digest") and digest(origin) == record.get("source_digest")
 
     def _append(self, record: dict[str, Any], rank: int) -> None:
         path = self.root / f"manifest.{rank}.jsonl.part"
@@ -199,6 +247,16 @@ class GeneratedStore:
             write_atomic(path, content)
         for part in self.root.glob(_PARTS):
             part.unlink()
+
+
+def count_attempts(record: Mapping[str, Any]) -> int:
+    """Returns how often the patch was edited that an image was left out for, by the line of that image."""
+    rejected = record["retries"]
+    return sum(entry["patch"] == rejected[-1]["patch"] for entry in rejected)
+
+
+def _is_left_out(record: Mapping[str, Any]) -> bool:
+    return record.get("output", "") is None
 
 
 def _encode(image: Tensor) -> bytes:

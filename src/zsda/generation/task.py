@@ -1,26 +1,33 @@
 """Editing source images in batches, under Lightning, into a generated set."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from zsda.data.faults import FaultLog
+from zsda.errors import ConfigError, ModelError
 from zsda.generation.domains import Domain
-from zsda.generation.editors import Editor
+from zsda.generation.editors import Editor, Edits, edit_in_turns
+from zsda.generation.gate import Rejected, find_flaw
 from zsda.generation.recipes import Recipe, derive_seed
 from zsda.generation.source import PatchDataModule
-from zsda.generation.store import Edited
+from zsda.generation.store import Edited, count_attempts
 
 _log = logging.getLogger(__name__)
+
+HOPELESS = 10
+"""Give up once this many images were refused and the set holds none that passed."""
 
 
 class GenerationTask(LightningModule):
     """Edits the patches of several source images together and merges them into edited images.
+
+    A patch whose edit is bad (`zsda.generation.gate`) is edited again, alone, in fp32 and with the next seed; an image of
+    which a patch stays bad is left out. So what becomes of an image still depends on nothing but its inputs.
 
     Args:
         editor: what edits.
@@ -28,57 +35,94 @@ class GenerationTask(LightningModule):
         domain: what it makes of them.
         seed: the seed of the run.
         batch_size: number of patches that the editor is given at most.
-        faults: where damaged source images are counted.
+        faults: where damaged source images, and images that are left out, are counted.
+        retries: how often a bad edit is tried again.
 
     Raises:
-        ConfigError: the editor cannot take patches of this size.
+        ConfigError: the editor cannot take patches of this size, or the number of retries is negative.
     """
 
     def __init__(
-        self, editor: Editor, recipe: Recipe, domain: Domain, seed: int, batch_size: int, faults: FaultLog
+        self,
+        editor: Editor,
+        recipe: Recipe,
+        domain: Domain,
+        seed: int,
+        batch_size: int,
+        faults: FaultLog,
+        retries: int = 3,
     ) -> None:
         super().__init__()
+        if not isinstance(retries, int) or retries < 0:
+            raise ConfigError(f"retries={retries}; expected a whole number of at least 0")
         recipe.check_fits(editor.multiple)
         self.editor, self.recipe, self.domain = editor, recipe, domain
-        self.seed, self.batch_size, self.faults = seed, batch_size, faults
+        self.seed, self.batch_size, self.faults, self.retries = seed, batch_size, faults, retries
+        self._passed, self._refused = 0, list[str]()
 
     def on_predict_start(self) -> None:
-        """Moves the editor, which is no module, to the device of the trainer."""
+        """Moves the editor, which is no module, to the device of the trainer; counts what earlier starts made."""
         self.editor.to(self.device)
+        self._passed = self.trainer.datamodule.already  # type: ignore[attr-defined]  # a PatchDataModule
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[Edited]:
-        """Edits one group of source images; damaged ones are counted and left out."""
+        """Edits one group of source images; damaged ones are counted and left out.
+
+        Raises:
+            ModelError: none of the first images got an edit that passes.
+        """
         if not self.faults.take(batch):
             return []
-        sources, boxes = batch["source"], batch["boxes"]
-        seeds = [self._noise_seeds(source) for source in sources]
-        edited = self._edit(batch["patches"].flatten(0, 1), [seed for of_image in seeds for seed in of_image])
-        images = [
-            self.recipe.merge(*parts)
-            for parts in zip(batch["canvas"], boxes, edited.unflatten(0, batch["patches"].shape[:2]), strict=True)
-        ]
-        return [Edited(*values) for values in zip(sources, batch["source_digest"], boxes, seeds, images, strict=True)]
+        count = self.recipe.patches_per_image
+        seeds = [self._noise_seed(source, index) for source in batch["source"] for index in range(count)]
+        edits = edit_in_turns(self.editor, batch["patches"].flatten(0, 1), self.domain, seeds, self.batch_size)
+        results = []
+        for number, (source, canvas, boxes) in enumerate(
+            zip(batch["source"], batch["canvas"], batch["boxes"], strict=True)
+        ):
+            of_image = slice(number * count, (number + 1) * count)
+            own = Edits(edits.images[of_image], edits.finite[of_image])
+            patches, used, rejected = self._gate(source, batch["patches"][number], own, seeds[of_image])
+            image = None if patches is None else self.recipe.merge(canvas, boxes, patches)
+            results.append(Edited(source, batch["source_digest"][number], boxes, used, image, rejected))
+        self._give_up_if_hopeless(results)
+        return results
 
-    def _noise_seeds(self, source: str) -> list[int]:
-        return [
-            derive_seed(self.seed, source, self.domain.name, self.recipe.name, index, "noise")
-            for index in range(self.recipe.patches_per_image)
-        ]
+    def _give_up_if_hopeless(self, results: Sequence[Edited]) -> None:
+        refused = [edited.rejected[-1].flaw for edited in results if edited.image is None]
+        self._passed += len(results) - len(refused)
+        self._refused += refused
+        if not self._passed and len(self._refused) >= HOPELESS:
+            flaws = ", ".join(dict.fromkeys(self._refused))
+            raise ModelError(
+                f"not one of the first {len(self._refused)} images of {self.domain.name}_{self.recipe.name} has an edit that "
+                f"passes ({flaws}); try python -m zsda.preview, another domain.prompt=, other scales or editor.precision=fp32"
+            )
 
-    def _edit(self, patches: Tensor, seeds: Sequence[int]) -> Tensor:
-        domain, size = self.domain, self.batch_size
-        return torch.cat(
-            [
-                self.editor.edit(
-                    patches[start : start + size],
-                    domain.prompt,
-                    seeds[start : start + size],
-                    domain.text_guidance,
-                    domain.image_guidance,
-                )
-                for start in range(0, len(seeds), size)  # one turn, unless a single image has more patches than that
-            ]
-        )
+    def _noise_seed(self, source: str, index: int, attempt: int = 0) -> int:
+        purpose = f"noise{attempt}" if attempt else "noise"
+        return derive_seed(self.seed, source, self.domain.name, self.recipe.name, index, purpose)
+
+    def _gate(
+        self, source: str, originals: Tensor, edits: Edits, seeds: Sequence[int]
+    ) -> tuple[Tensor | None, list[int], list[Rejected]]:
+        """Returns the patches of one image, their seeds, and the edits that were thrown away; no patches if one stays bad."""
+        patches, used = edits.images.clone(), list(seeds)
+        rejected: list[Rejected] = []
+        for index, original in enumerate(originals):
+            finite = bool(edits.finite[index])
+            for attempt in range(1, self.retries + 2):
+                flaw = find_flaw(patches[index], original, finite)
+                if flaw is None:
+                    break
+                rejected.append(Rejected(index, used[index], flaw))
+                if attempt > self.retries:
+                    _log.warning("left out: %s, patch %d stays %s", source, index, flaw)
+                    return None, used, rejected  # one bad patch spoils the image, so the others need no attempts
+                used[index] = self._noise_seed(source, index, attempt)
+                again = edit_in_turns(self.editor, original[None], self.domain, [used[index]], 1, precise=True)
+                patches[index], finite = again.images[0], bool(again.finite[0])
+        return patches, used, rejected
 
 
 class StoreWriter(BasePredictionWriter):
@@ -117,16 +161,31 @@ def complete_set(trainer: Trainer, task: GenerationTask, data: PatchDataModule) 
     """
     trainer.predict(task, datamodule=data, return_predictions=False)
     trainer.strategy.barrier()  # what the slowest process wrote counts as well
+    paths = set(data.patches.paths)
+    if trainer.is_global_zero:
+        left_out = [record for source, record in data.store.left_out().items() if source in paths]
+        task.faults.add([_describe_left_out(data.store.root.name, record) for record in left_out])
     task.faults.gather()  # not in a hook: one without a group of its own runs none
     if trainer.is_global_zero:
         data.store.conclude()
-        finished = len(data.store.finished().intersection(data.patches.paths))
-        lacking = len(data.patches) - finished
+        there = len(data.store.records().keys() & paths)
+        lacking = len(data.patches) - there
         _log.info(
             "%s: %d made, %d were there already%s, in %s",
             data.store.root.name,
-            finished - data.already,
+            there - data.already,
             data.already,
             f", {lacking} left out" if lacking else "",
             data.store.root,
         )
+    trainer.strategy.barrier()  # nobody reads the manifest while it is merged
+
+
+def _describe_left_out(name: str, record: Mapping[str, Any]) -> str:
+    rejected = record["retries"]
+    patch = rejected[-1]["patch"]
+    flaws = dict.fromkeys(entry["flaw"] for entry in rejected if entry["patch"] == patch)
+    return (
+        f"{name}/{record['source']}, whose patch {patch} came out {' and '.join(flaws)} in {count_attempts(record)} attempts "
+        "(raise retries=, or try another prompt, other scales or another editor.precision= under another domain.name=)"
+    )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from zsda.config import choices, command, plain, seed_of, trainer_factory
+from zsda.command import choices, command
+from zsda.config import plain, seed_of, trainer_factory
 from zsda.errors import ConfigError
 
 _log = logging.getLogger(__name__)

@@ -7,6 +7,9 @@ from zsda.errors import ConfigError, ModelError
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
+_PLAIN = ("resnet18", "resnet34")  # torchvision dilates bottlenecks only
+_STRIDES = {32: [False, False, False], 16: [False, False, True], 8: [False, True, True]}
+
 
 class ResNetFeatures(nn.Module):
     """A torchvision ResNet (He et al., CVPR 2016) without its classifier; torchvision's key names are kept.
@@ -14,9 +17,10 @@ class ResNetFeatures(nn.Module):
     Args:
         name: one of `RESNETS`.
         pretrained: load torchvision's newest ImageNet weights (``IMAGENET1K_V2`` for ResNet-50).
+        output_stride: pixels per feature of the last stage, 32, 16 or 8; below 32 the last stages dilate instead of striding.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: an unknown name or stride, or a stride that only bottleneck networks can have.
         ModelError: the weights cannot be fetched.
     """
 
@@ -29,11 +33,14 @@ class ResNetFeatures(nn.Module):
     layer3: nn.Sequential
     layer4: nn.Sequential
 
-    def __init__(self, name: str, pretrained: bool = False) -> None:
+    def __init__(self, name: str, pretrained: bool = False, output_stride: int = 32) -> None:
         super().__init__()
         if name not in RESNETS:
             raise ConfigError(f"unknown backbone {name!r}; expected one of {', '.join(RESNETS)}")
-        resnet = _resnet(name, pretrained)
+        if output_stride not in _STRIDES or (output_stride < 32 and name in _PLAIN):
+            possible = "32" if name in _PLAIN else "32, 16 or 8"
+            raise ConfigError(f"output_stride={output_stride} with {name}; expected {possible}")
+        resnet = _resnet(name, pretrained, output_stride)
         for part in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             self.add_module(part, getattr(resnet, part))
         self.out_channels = tuple(_width(getattr(self, f"layer{stage}")) for stage in (1, 2, 3, 4))
@@ -53,9 +60,10 @@ def _width(stage: nn.Module) -> int:
     return int(getattr(last, "conv3", getattr(last, "conv2", None)).out_channels)  # type: ignore[union-attr]  # one of both exists
 
 
-def _resnet(name: str, pretrained: bool) -> nn.Module:
+def _resnet(name: str, pretrained: bool, output_stride: int) -> nn.Module:
+    dilated = {} if output_stride == 32 else {"replace_stride_with_dilation": _STRIDES[output_stride]}
     try:
-        return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None)
+        return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **dilated)
     except (OSError, RuntimeError) as error:
         raise ModelError(imagenet_unreachable(name, error)) from error
 
@@ -67,3 +75,9 @@ def imagenet_unreachable(name: str, error: Exception) -> str:
         f"the ImageNet weights of {name} cannot be fetched ({reason}); fetch them on a machine with network and give "
         "model.weights=FILE, or start from random weights with model.pretrained=false"
     )
+
+
+def backbone_of(model: nn.Module) -> nn.Module | None:
+    """Returns the part of a segmentation network that ImageNet weights fit; None where it has none."""
+    found = (getattr(model, name, None) for name in ("backbone", "encoder"))  # here; in segmentation-models-pytorch
+    return next((part for part in found if isinstance(part, nn.Module)), None)

@@ -1,5 +1,7 @@
 """The DeepLab networks of the two papers, with the key names of their checkpoints."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,11 +37,11 @@ class ASPP(nn.Module):
 
     Args:
         inputs: channels of the features.
-        rates: dilation of the three 3x3 branches.
+        rates: dilation of each of the 3x3 branches.
         width: channels of each branch and of the result.
     """
 
-    def __init__(self, inputs: int, rates: tuple[int, ...] = (6, 12, 18), width: int = 256) -> None:
+    def __init__(self, inputs: int, rates: Sequence[int], width: int) -> None:
         super().__init__()
         dilated = [_conv_bn_relu(inputs, width, 3, rate) for rate in rates]
         self.convs = nn.ModuleList([_conv_bn_relu(inputs, width), *dilated, _PooledContext(inputs, width)])
@@ -53,11 +55,11 @@ class ASPP(nn.Module):
 class _Decoder(nn.Module):
     """Joins the pyramid with the low-level features and classifies."""
 
-    def __init__(self, low_level: int, high_level: int, num_classes: int) -> None:
+    def __init__(self, low_level: int, skip: int, pyramid: ASPP, width: int, num_classes: int) -> None:
         super().__init__()
-        self.project = _conv_bn_relu(low_level, 48)
-        self.aspp = ASPP(high_level)
-        self.classifier = nn.Sequential(*_conv_bn_relu(256 + 48, 256, 3), nn.Conv2d(256, num_classes, 1))
+        self.project = _conv_bn_relu(low_level, skip)
+        self.aspp = pyramid
+        self.classifier = nn.Sequential(*_conv_bn_relu(width + skip, width, 3), nn.Conv2d(width, num_classes, 1))
 
     def forward(self, low_level: Tensor, high_level: Tensor) -> Tensor:
         skip = self.project(low_level)
@@ -65,23 +67,36 @@ class _Decoder(nn.Module):
 
 
 class DeepLabV3Plus(nn.Module):
-    """DeepLabV3+ as SDGPA trains it: output stride 32, plain ASPP, 48-channel low-level skip.
+    """DeepLabV3+ (Chen et al., ECCV 2018); the defaults are what SDGPA trains.
 
     Args:
         num_classes: output channels; the published networks have 20, the last of them "void".
         backbone: a torchvision ResNet, ``resnet18`` to ``resnet152``.
         pretrained: start the backbone from ImageNet weights.
+        output_stride: pixels per feature that the pyramid sees: 32, 16 or 8.
+        rates: dilation of the pyramid's 3x3 branches.
+        width: channels of the pyramid and the decoder.
+        skip: channels of the low-level features that the decoder sees.
 
     Raises:
-        ConfigError: an unknown backbone.
+        ConfigError: an unknown backbone or stride.
         ModelError: the ImageNet weights cannot be fetched.
     """
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", pretrained: bool = False) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        pretrained: bool = False,
+        output_stride: int = 32,
+        rates: Sequence[int] = (6, 12, 18),
+        width: int = 256,
+        skip: int = 48,
+    ) -> None:
         super().__init__()
-        self.backbone = ResNetFeatures(backbone, pretrained)
+        self.backbone = ResNetFeatures(backbone, pretrained, output_stride)
         low_level, *_, high_level = self.backbone.out_channels
-        self.classifier = _Decoder(low_level, high_level, num_classes)
+        self.classifier = _Decoder(low_level, skip, ASPP(high_level, rates, width), width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits [B, num_classes, H, W]."""

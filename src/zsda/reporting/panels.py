@@ -16,8 +16,8 @@ from zsda.runs import write_atomic
 Panel = NDArray[np.uint8]
 """A photograph, RGB [H, W, 3], or a label map, train ids [H, W]."""
 
-_BACKGROUND, _INK = (250, 250, 248), (34, 34, 34)
-_GAP, _MARGIN = 6, 12
+BACKGROUND, INK = (250, 250, 248), (34, 34, 34)
+GAP, MARGIN = 6, 12
 _LARGEST, _SMALLEST = 22, 9
 
 
@@ -41,19 +41,19 @@ def picture_sheet(captions: Sequence[str], rows: Sequence[Sequence[Panel]], scal
     if not rows or any(len(row) != len(captions) for row in rows):
         raise ValueError(f"{len(captions)} captions over rows of {[len(row) for row in rows]} pictures")
     height, width = (length * scale for length in rows[0][0].shape[:2])
-    font = _fitting_font(captions, width)
-    top = _MARGIN + sum(font.getmetrics()) + _GAP
+    font = fitting_font(captions, width)
+    top = MARGIN + sum(font.getmetrics()) + GAP
     size = (
-        2 * _MARGIN + len(captions) * (width + _GAP) - _GAP,
-        top + len(rows) * (height + _GAP) - _GAP + _MARGIN,
+        2 * MARGIN + len(captions) * (width + GAP) - GAP,
+        top + len(rows) * (height + GAP) - GAP + MARGIN,
     )
-    sheet = Image.new("RGB", size, _BACKGROUND)
+    sheet = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for column, caption in enumerate(captions):
-        left = _MARGIN + column * (width + _GAP)
-        draw.text((left + width / 2, top - _GAP), caption, fill=_INK, font=font, anchor="md")
+        left = MARGIN + column * (width + GAP)
+        draw.text((left + width / 2, top - GAP), caption, fill=INK, font=font, anchor="md")
         for row, panels in enumerate(rows):
-            sheet.paste(_fit(panels[column], (width, height)), (left, top + row * (height + _GAP)))
+            sheet.paste(fit(panels[column], (width, height)), (left, top + row * (height + GAP)))
     return sheet
 
 
@@ -68,21 +68,23 @@ def write_picture_sheet(path: Path, captions: Sequence[str], rows: Sequence[Sequ
     write_atomic(path, buffer.getvalue())
 
 
-def _fit(panel: Panel, size: tuple[int, int]) -> Image.Image:
+def fit(panel: Panel, size: tuple[int, int]) -> Image.Image:
+    """Scales a picture to width and height; a label map is painted and scaled to the nearest."""
     if panel.ndim == 2:
         return Image.fromarray(colourise(panel)).resize(size, Image.Resampling.NEAREST)
     return Image.fromarray(panel).resize(size, Image.Resampling.LANCZOS)
 
 
-def _fitting_font(captions: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
+def fitting_font(captions: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
     """Returns the largest font in which every caption fits over its column, within reason."""
     sizes = range(_LARGEST, _SMALLEST, -1)
-    fitting = (size for size in sizes if all(_font(size).getlength(caption) <= width for caption in captions))
-    return _font(next(fitting, _SMALLEST))
+    fitting = (size for size in sizes if all(font(size).getlength(caption) <= width for caption in captions))
+    return font(next(fitting, _SMALLEST))
 
 
 @functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Returns the font of all sheets at a size in pixels."""
     # The file is taken from matplotlib without importing it, which takes as long as everything else here.
     spec = importlib.util.find_spec("matplotlib")
     folder = Path(spec.origin).parent if spec and spec.origin else Path()

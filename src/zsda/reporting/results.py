@@ -5,7 +5,8 @@ import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from zsda.runs import RunFolder, file_digest
 _log = logging.getLogger(__name__)
 
 SCORES = ("miou", "miou_present", "accuracy")
+DAY = "day"
 OF_EDITS = {"edited", "rendered"}
-"""Settings that show what edits keep; their images depend on ``edits_of``, so they compare within a run only."""
+"""Settings that show what edits keep; their images depend on ``edits_of``."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,16 @@ class RunScores:
     Attributes:
         run: its name.
         method: how it was trained.
-        domain: what it was adapted to; None where it saw the source alone.
+        domain: what it was adapted to, or what its epoch was chosen for; None where it saw the source alone, or no domain was
+            named.
         seed: of its training.
         protocol: of its evaluation.
         size: height, width that the network saw.
         settings: setting -> ``miou``, ``miou_present`` and ``accuracy``, shares of 1.
         files: setting -> what tells its images and labels from others.
+        generated_sets: setting -> the generated set that its images are from.
+        epoch: the epoch that was chosen by its score in ``domain``, which is oracle selection; None is the last checkpoint.
+        as_published: whether it is a training of the paper's method and experiment on real photographs.
     """
 
     run: str
@@ -42,29 +48,47 @@ class RunScores:
     size: tuple[int, ...]
     settings: Mapping[str, Mapping[str, float]]
     files: Mapping[str, str]
+    generated_sets: Mapping[str, str] = field(default_factory=dict)
+    epoch: int | None = None
+    as_published: bool = False
 
 
-def read_results(runs: Sequence[RunFolder], protocol: str) -> list[RunScores]:
+def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None = None) -> list[RunScores]:
     """Reads the scores of the last phase of each run; where a setting was scored twice, the newer scores count.
 
     Runs without scores of this protocol are named in a warning and left out.
 
+    Args:
+        runs: whose.
+        protocol: of the evaluation.
+        select_by: None takes the last checkpoint. A score takes, for each target that a run was scored in, the kept epoch where
+            it is highest there, the earliest of equals, with all that this epoch reached: one result for each target.
+
     Raises:
         StoreError: nothing is left; a file is no longer what ``zsda.eval`` wrote; a run was scored with weights that it no longer
-            has; or the networks did not all see the same images at one size.
+            has; the networks did not all see the same images at one size; or an epoch is to be chosen and a run's are not scored.
     """
-    results, elsewhere = [], set()
+    name = "scores.json" if select_by is None else "epochs.json"
+    results, without, elsewhere = [], [], set()
     for run in runs:
-        files = sorted(run.path.glob("eval/*/scores.json"), key=lambda path: path.stat().st_mtime_ns)
+        files = sorted(run.path.glob(f"eval/*/{name}"), key=lambda path: path.stat().st_mtime_ns)
         found = [_read(path) for path in files]
         asked = [stored for stored in found if stored["protocol"] == protocol]
-        if asked:
-            results.append(_merge(run, asked))
-        else:
-            others = sorted({stored["protocol"] for stored in found})
+        others = sorted({stored["protocol"] for stored in found})
+        read = _of_run(run, asked, select_by) if asked else []
+        if select_by is None and not read:
             elsewhere.update(others)
             reason = f"scored with protocol {', '.join(others)} only" if others else "not evaluated yet"
             _log.warning("left out: %s, %s", run.path.name, reason)
+        elif not read:
+            without.append(run.path.name)
+        results += read
+    if without:
+        shown = ", ".join([*without[:3], *(["..."] if len(without) > 3 else [])])
+        raise StoreError(
+            f"not every kept epoch is scored on a target with protocol {protocol}: {len(without)} of {len(runs)} runs, {shown}; train "
+            "with keep_every=N, then python -m zsda.eval run=NAMES 'setting=[day,...]' epochs=true, or choose others with runs=..."
+        )
     if not results:
         way_out = f"give protocol={'|'.join(sorted(elsewhere))}, or evaluate" if elsewhere else "evaluate them"
         raise StoreError(
@@ -82,10 +106,13 @@ def read_results(runs: Sequence[RunFolder], protocol: str) -> list[RunScores]:
 
 
 def _check_same_files(results: Sequence[RunScores]) -> None:
-    first: dict[str, RunScores] = {}
+    first: dict[tuple[str, str | None], RunScores] = {}
     for result in results:
-        for setting in sorted(result.settings.keys() - OF_EDITS):
-            other = first.setdefault(setting, result)
+        for setting in sorted(result.settings):
+            images = result.generated_sets.get(setting)
+            if setting in OF_EDITS and images is None:
+                continue  # of which domain is not known
+            other = first.setdefault((setting, images), result)
             if other.files[setting] != result.files[setting]:
                 raise StoreError(
                     f"{other.run} and {result.run} were scored on different images of {setting}; evaluate both with one data_root, "
@@ -94,77 +121,107 @@ def _check_same_files(results: Sequence[RunScores]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Reads ``scores.json`` or ``epochs.json``; ``epochs`` is epoch -> setting -> scores, of the last checkpoint under None."""
     try:
         stored = json.loads(path.read_bytes())
+        by_epoch = stored["epochs"] if path.stem == "epochs" else {None: stored["settings"]}
         return {
             "protocol": stored["protocol"],
             "size": tuple(stored["size"]),
             "weights_digest": stored["weights_digest"],
             "files": stored["files"],
+            "generated_sets": stored.get("generated_sets", {}),
             "left_out": len(stored["left_out"]),
-            "settings": {name: {key: scores[key] for key in SCORES} for name, scores in stored["settings"].items()},
+            "epochs": {
+                None if epoch is None else int(epoch): {
+                    name: {key: scores[key] for key in SCORES} for name, scores in settings.items()
+                }
+                for epoch, settings in by_epoch.items()
+            },
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise StoreError(f"{path}: not what python -m zsda.eval wrote ({reason}); evaluate this run again") from error
 
 
-def _merge(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> RunScores:
-    owner = {name: stored for stored in oldest_first for name in stored["settings"]}
+def _of_run(run: RunFolder, oldest_first: Sequence[dict[str, Any]], select_by: str | None) -> list[RunScores]:
+    """Returns the last checkpoint, or the best epoch for each target; nothing where an epoch is not scored."""
+    about = identity(run)
+    owner = _newest(run, oldest_first)
+    make = partial(
+        RunScores,
+        **{"run": run.path.name, **about, "protocol": oldest_first[-1]["protocol"]},
+        size=next(iter(owner.values()))["size"],
+        files={name: stored["files"][name] for name, stored in owner.items()},
+        generated_sets={n: stored["generated_sets"][n] for n, stored in owner.items() if n in stored["generated_sets"]},
+    )
+
+    def reached(epoch: int | None) -> dict[str, dict[str, float]]:
+        return {name: stored["epochs"][epoch][name] for name, stored in owner.items()}
+
+    if select_by is None:
+        return [make(settings=reached(None))]
+    kept = list(run.finished_phase().kept())
+    if any(epoch not in stored["epochs"] for stored in owner.values() for epoch in kept):
+        return []
+    own = about["domain"]
+    chosen = []
+    for target in sorted(owner.keys() - {DAY} - OF_EDITS if own is None else owner.keys() & {own}):
+        scores = {epoch: reached(epoch)[target][select_by] for epoch in kept}
+        best = max(scores, key=scores.__getitem__)  # of equals the first
+        chosen.append(make(domain=target, settings=reached(best), epoch=best))
+    return chosen
+
+
+def _newest(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns setting -> the newest file with its scores, once they are of one network as it is now."""
+    owner = {name: stored for stored in oldest_first for name in stored["files"]}
     for what in ("weights_digest", "size"):
         if len({stored[what] for stored in owner.values()}) > 1:
             raise StoreError(
                 f"{run.path.name}: its settings were scored with different {what.replace('_digest', '')}; score them together: "
                 f"python -m zsda.eval run={run.path.name} 'setting=[{','.join(sorted(owner))}]'"
             )
-    if any(stored["left_out"] for stored in owner.values()):
-        _log.warning("%s: damaged images were left out of its scores", run.path.name)
-    try:
-        method, domain, seed = _identity(run.record()["settings"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{run.path}/run.json names no {error}; expected what python -m zsda.train writes") from error
     weights = run.finished_phase().weights
     if next(iter(owner.values()))["weights_digest"] != file_digest(weights):
         raise StoreError(
             f"{weights} is not what was scored; evaluate again: python -m zsda.eval run={run.path.name} ..."
         )
-    return RunScores(
-        run=run.path.name,
-        method=method,
-        domain=domain,
-        seed=seed,
-        protocol=oldest_first[-1]["protocol"],
-        size=next(iter(owner.values()))["size"],
-        settings={name: stored["settings"][name] for name, stored in owner.items()},
-        files={name: stored["files"][name] for name, stored in owner.items()},
-    )
+    if any(stored["left_out"] for stored in owner.values()):
+        _log.warning("%s: damaged images were left out of its scores", run.path.name)
+    return owner
 
 
-def _identity(settings: Mapping[str, Any]) -> tuple[str, str | None, int]:
-    views = {view for phase in settings["method"]["phases"].values() for view in phase["views"]}
-    # A domain that was named but whose images no phase looks at made no difference.
-    domain = None if views == {"source"} else settings["domain"]["name"]
-    return settings["method"]["name"], domain, settings["seed"]
+def identity(run: RunFolder) -> dict[str, Any]:
+    """Returns what a run is: ``method``, ``domain``, ``seed`` and ``as_published`` of `RunScores`.
 
-
-def warn_of_unequal_lengths(runs: Sequence[RunFolder]) -> None:
-    """Says so where finished runs, compared with one another, did not take the same number of optimiser steps."""
-    by_steps: dict[int, list[str]] = {}
-    for run in runs:
-        steps = sum(run.phase(name).report()["steps"] for name in run.phase_names())
-        by_steps.setdefault(steps, []).append(run.path.name)
-    if len(by_steps) > 1:
-        shown = (f"{n} {', '.join(names[:2])}{', ...' if len(names) > 2 else ''}" for n, names in by_steps.items())
-        _log.warning("not trained equally long, in steps: %s", "; ".join(shown))
+    Raises:
+        StoreError: the folder holds no run, or one that does not say so.
+    """
+    try:
+        record = run.record()
+        settings, choices = record["settings"], record["choices"]
+        method = settings["method"]["name"]
+        views = {view for phase in settings["method"]["phases"].values() for view in phase["views"]}
+        # A domain that was named but whose images no phase looks at made no difference.
+        domain = None if views == {"source"} else (settings.get("domain") or {}).get("name")
+        published = choices.get("world") == "real" and method == "sdgpa" and choices.get("experiment") == domain
+        as_published = published and domain is not None
+        return {"method": method, "domain": domain, "seed": settings["seed"], "as_published": as_published}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{run.path}/run.json names no {error}; expected what python -m zsda.train writes") from error
 
 
 def results_csv(results: Sequence[RunScores]) -> bytes:
-    """Returns the raw scores as CSV, one row for each run and setting."""
+    """Returns the raw scores as CSV, one row for each run and setting; chosen epochs stand in a column of their own."""
+    chosen = any(result.epoch is not None for result in results)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["run", "method", "domain", "seed", "setting", "protocol", *SCORES])
+    extra = ["oracle selection: epoch"] if chosen else []
+    writer.writerow(["run", "method", "domain", "seed", "setting", "protocol", *SCORES, *extra])
     for result in results:
         about = [result.run, result.method, result.domain or "", result.seed]
+        epoch = [result.epoch] if chosen else []
         for setting, scores in sorted(result.settings.items()):
-            writer.writerow([*about, setting, result.protocol, *(scores[key] for key in SCORES)])
+            writer.writerow([*about, setting, result.protocol, *(scores[key] for key in SCORES), *epoch])
     return text.getvalue().encode()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zsda.data.datasets import Cityscapes, GeneratedSet, read_image, read_label
+from zsda.data.datasets import Cityscapes, read_image, read_label
+from zsda.data.generated import GeneratedSet
 from zsda.errors import DataError
 from zsda.evaluation.inference import predict_images
 from zsda.evaluation.subjects import Subject

@@ -1,4 +1,4 @@
-"""Scores as tables, on the screen and in Markdown."""
+"""Scores on the screen."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 from rich.table import Table
 
 from zsda.data.labels import CLASS_NAMES
-from zsda.reporting.comparison import Comparison, Summary, summarise
+from zsda.reporting.grids import ORACLE_SELECTION, SCORE_NAMES
 
-_SUMMARY = {"miou": "mIoU", "miou_present": "mIoU of labelled classes", "accuracy": "pixel accuracy"}
 _COMPARED = "miou_present"
 
 
@@ -20,11 +19,11 @@ def scores_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     """
     table = _table("IoU in %", *results)
     for name in CLASS_NAMES:
-        table.add_row(name, *(_per_cent(scores["iou"][name]) for scores in results.values()))
+        table.add_row(name, *(_points(scores["iou"][name]) for scores in results.values()))
     table.add_section()
-    for key, label in _SUMMARY.items():
+    for key, label in SCORE_NAMES.items():
         table.add_row(
-            label, *(_per_cent(scores[key]) for scores in results.values()), style="bold" if key == "miou" else None
+            label, *(_points(scores[key]) for scores in results.values()), style="bold" if key == "miou" else None
         )
     return table
 
@@ -37,68 +36,32 @@ def runs_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], protocol:
         protocol: of the evaluation.
     """
     settings = list(next(iter(results.values())))
-    table = _table("run", *settings, caption=f"{_SUMMARY[_COMPARED]} in %, protocol {protocol}")
+    table = _table("run", *settings, caption=f"{SCORE_NAMES[_COMPARED]} in %, protocol {protocol}")
     for run, scores in results.items():
-        table.add_row(run, *(_per_cent(scores[setting][_COMPARED]) for setting in settings))
+        table.add_row(run, *(_points(scores[setting][_COMPARED]) for setting in settings))
     return table
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Makes one table, a section for each domain and a row for each method with runs for it, in per cent.
+def epochs_table(results: Mapping[str, Mapping[int, Mapping[str, Mapping[str, Any]]]], protocol: str) -> Table:
+    """Makes one table, a section for each run with the best of its kept epochs for each setting, in per cent.
 
-    Without an oracle there is no column for the way to it.
+    Args:
+        results: run -> epoch, in their order -> setting -> summary scores.
+        protocol: of the evaluation.
     """
-    rows = comparison.rows()
-    way = ["of the way to oracle"] if any(row.share is not None for row in rows) else []
-    table = _table("target", "method", "seeds", "mIoU target", "mIoU day", "gain", *way, caption=caption(comparison))
-    table.columns[1].justify = "left"
-    domain = None
-    for row in rows:
-        if domain not in (None, row.domain):
-            table.add_section()
-        seeds = 0 if row.target is None else row.target.seeds
-        table.add_row(
-            "" if row.domain == domain else row.domain,
-            row.method,
-            str(seeds),
-            _spread(row.target),
-            _spread(row.day),
-            "-" if row.gain is None else f"{100 * row.gain:+.1f}",
-            *(["-" if row.share is None else f"{100 * row.share:.0f} %"] if way else []),
-        )
-        domain = row.domain
+    about = f"{SCORE_NAMES[_COMPARED]} in %, protocol {protocol}; of equal epochs the first"
+    table = _table("run", "setting", "best epoch", "best", "last", caption=about)
+    table.title = f"{ORACLE_SELECTION}: chosen with the labels of the target"
+    for run, epochs in results.items():
+        last = epochs[max(epochs)]
+        for number, setting in enumerate(last):
+            scores = {epoch: settings[setting][_COMPARED] for epoch, settings in epochs.items()}
+            best = max(scores, key=scores.__getitem__)
+            table.add_row(
+                "" if number else run, setting, str(best), _points(scores[best]), _points(last[setting][_COMPARED])
+            )
+        table.add_section()
     return table
-
-
-def markdown_table(comparison: Comparison) -> str:
-    """Writes a Markdown table, a row for each method and a column for each target, their mean, and day, in per cent.
-
-    Where a cell has fewer seeds than the caption names, their number stands behind it in brackets.
-    """
-    head = ["method", *comparison.domains, *(["mean"] if comparison.domains else []), "day"]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    all_seeds = len(_seeds(comparison))
-    for method in comparison.methods:
-        cells = [summarise(comparison.target(method, domain)) for domain in comparison.domains]
-        means = [comparison.mean_target(method)] if comparison.domains else []
-        shown = (_spread(cell, all_seeds) for cell in (*cells, *means, comparison.mean_day(method)))
-        lines.append([method, *shown])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{caption(comparison)}\n"
-
-
-def caption(comparison: Comparison) -> str:
-    """Says what the numbers of a comparison are."""
-    first = comparison.results[0]
-    about = f"{_SUMMARY[_COMPARED]} in %, protocol {first.protocol}, input {'x'.join(map(str, first.size))}"
-    seeds = _seeds(comparison)
-    if len(seeds) == 1:
-        return f"{about}, one seed."
-    return f"{about}, mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}."
-
-
-def _seeds(comparison: Comparison) -> list[int]:
-    return sorted({result.seed for result in comparison.results})
 
 
 def _table(*columns: str, caption: str | None = None) -> Table:
@@ -108,13 +71,5 @@ def _table(*columns: str, caption: str | None = None) -> Table:
     return table
 
 
-def _spread(summary: Summary | None, all_seeds: int | None = None) -> str:
-    if summary is None:
-        return "-"
-    deviation = "" if summary.deviation is None else f" ± {100 * summary.deviation:.1f}"
-    number = "" if all_seeds in (None, summary.seeds) else f" ({summary.seeds})"
-    return _per_cent(summary.mean) + deviation + number
-
-
-def _per_cent(value: float | None) -> str:
+def _points(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,151 @@
+"""The networks that a command line names: by a run, or by a file of weights and ``model=``."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from zsda.command import config_error, given
+from zsda.config import build_network
+from zsda.errors import ConfigError
+from zsda.evaluation.layout import LayoutJudge
+from zsda.evaluation.subjects import Subject
+from zsda.models.weights import check_weights, load_weights
+from zsda.runs import RunFolder, file_digest, latest_finished_run
+from zsda.shipped import located
+
+_SUFFIXES = (".safetensors", ".tar", ".ckpt", ".pth", ".pt", ".bin")
+
+
+def run_subject(
+    run: RunFolder,
+    phase: str | None = None,
+    size: Sequence[int] | None = None,
+    out: Path | None = None,
+    purpose: str = "eval",
+) -> Subject:
+    """Returns what a run trained, as it recorded it.
+
+    Args:
+        run: a run of ``zsda.train``.
+        phase: one of its phases; None is the last.
+        size: height, width that the network is shown; None is what it was trained at.
+        out: folder for the results; None is the one named after the purpose in that of the run.
+        purpose: what the network is wanted for.
+
+    Raises:
+        StoreError: there is no such run or phase, or it is not finished.
+        ConfigError: its network is an option that is not among the configs, or the size is no height and width.
+    """
+    _check_size(size)
+    folder = run.finished_phase(phase)
+    record = run.record()
+    settings = record["settings"]
+    node = _recorded_network(record["choices"]["model"], settings["model"])
+    part = "" if folder.path.name == run.phase_names()[-1] else folder.path.name
+    return Subject(
+        title=f"{run.path.name}/{part}".rstrip("/"),
+        weights=folder.weights,
+        size=list(size or settings["data"]["transform"]["size"]),
+        out=out or run.path / purpose / part,
+        build=partial(build_network, node, pretrained=False),
+        epochs=folder.kept(),
+    )
+
+
+def chosen_subject(config: DictConfig, purpose: str) -> Subject:
+    """Returns the network that a command line names.
+
+    Args:
+        config: ``ckpt``, a file of weights, also one that ships with zsda, and ``model``, the network that it is for; or
+            ``run``, the name of a run, and ``phase``; with none of them, the run that was finished last is taken. ``size``,
+            ``out`` and ``runs_root`` as for `run_subject`.
+        purpose: what the network is wanted for.
+
+    Raises:
+        StoreError: there is no such run or phase, or it is not finished.
+        ModelError: there is no such file.
+        ConfigError: ``model`` is given for a run, or a run for a file, or the size is no height and width.
+    """
+    runs_root, out = Path(config.runs_root), None if config.out is None else Path(config.out)
+    if config.ckpt is None:
+        refuse_model()
+        run = latest_finished_run(runs_root) if config.run is None else RunFolder(runs_root / str(config.run))
+        return run_subject(run, config.phase, config.size, out, purpose)
+    if config.run is not None or config.phase is not None:
+        raise ConfigError("ckpt=FILE is no part of a run; give either ckpt= or run= and phase=")
+    _check_size(config.size)
+    weights = check_weights(located(config.ckpt))
+    build = partial(build_network, config.model, pretrained=False)
+    place = out or runs_root / _folder_name(weights) / purpose
+    return Subject(str(weights), weights, list(config.size or config.world.size), place, build)
+
+
+def refuse_model() -> None:
+    """Refuses ``model=`` where runs are named.
+
+    Raises:
+        ConfigError: the command line has it.
+    """
+    if given("model"):
+        raise ConfigError("a run brings its own network; model= goes with ckpt=FILE only")
+
+
+def layout_judge(
+    layout: DictConfig | None, model: DictConfig, size: Sequence[int], runs_root: Path
+) -> LayoutJudge | None:
+    """Returns what scores the layout of edited images; None where neither a run nor a file is named.
+
+    Args:
+        layout: ``run``, the name of a run, best one that saw the source alone, or ``ckpt``, a file of weights; a run wins.
+        model: the network that the file is for.
+        size: height, width that this network sees; a run brings its own.
+        runs_root: where runs lie.
+
+    Raises:
+        StoreError: there is no such run, or it is not finished.
+        ModelError: the weights are not there, or those of another network.
+    """
+    if layout is None or (layout.run is None and layout.ckpt is None):
+        return None
+    if layout.run is not None:
+        subject = run_subject(RunFolder(runs_root / str(layout.run)))
+        return LayoutJudge(subject.network(), subject.size, file_digest(subject.weights))
+    weights = located(layout.ckpt)
+    network = build_network(model, pretrained=False)
+    load_weights(network, weights)
+    return LayoutJudge(network, size, file_digest(weights))
+
+
+def _folder_name(weights: Path) -> str:
+    """Returns the file's name with some of its digest: published files of different domains are all called the same."""
+    name = weights.name
+    while name.endswith(_SUFFIXES):
+        name = Path(name).stem
+    return f"{name}_{file_digest(weights)[:8]}"
+
+
+def _check_size(size: object) -> None:
+    if size is not None and not isinstance(size, Sequence):
+        raise ConfigError(f"size={size}; expected height and width in pixels, e.g. size=[512,1024]")
+
+
+def _recorded_network(option: str, values: Mapping[str, Any]) -> DictConfig:
+    """Returns the config of a network as a run recorded it: our own file of that option of ``model``, with the run's plain values.
+
+    What stands in a run folder is data, so a ``_target_`` is never taken from there.
+
+    Raises:
+        ConfigError: no such option in ``conf/`` or in the ``--config-dir`` folders.
+    """
+    try:
+        node = hydra.compose("eval", overrides=[f"model={option}"]).model
+    except HydraException as error:
+        message = config_error(error, "eval")
+        raise ConfigError(f"{message}; if model={option} is your own, give its --config-dir") from error
+    known = {key: value for key, value in values.items() if key in node and not key.startswith("_")}
+    return OmegaConf.merge(node, known)  # type: ignore[return-value]  # a DictConfig and a dict give a DictConfig

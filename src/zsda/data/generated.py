@@ -1,0 +1,100 @@
+"""Generated sets, which share the labels of the source that they were made from."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zsda.data.datasets import Cityscapes, Sample, SegmentationDataset, find_images, frame_key, read_image, read_label
+from zsda.errors import DataError
+
+LAYOUT_SCORE = "layout_score"
+"""Key of a line in the manifest: how much of its layout the image keeps, a share of 1; None where that cannot be told."""
+
+
+class GeneratedSet(SegmentationDataset):
+    """Edited images that share the labels of the source they were made from.
+
+    Args:
+        root: ``<data_root>/<domain>_<recipe>``.
+        source: the dataset that was edited.
+        min_layout_score: leave out images that keep less of their layout, by the manifest; None takes all.
+
+    Raises:
+        DataError: the set is not there, holds an image without source, or lacks the scores asked for.
+    """
+
+    def __init__(self, root: str | Path, source: Cityscapes, min_layout_score: float | None = None) -> None:
+        samples = generated_samples(Path(root), source.split, source.samples, min_layout_score)
+        super().__init__(samples, Path(root).name)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Returns ``image`` (PIL, RGB, at the size it was generated at), ``mask`` of the source at its own size, ``key``."""
+        sample = self.samples[index]
+        return {"image": read_image(sample.image), "mask": read_label(sample.label, sample.encoding), "key": sample.key}
+
+
+def generated_samples(
+    root: Path, split: str, source: Sequence[Sample], min_layout_score: float | None = None
+) -> list[Sample]:
+    """Lists a generated set, with the labels of the source images that its images were made from.
+
+    Args:
+        root: the folder of the set.
+        split: of the source.
+        source: the labelled images.
+        min_layout_score: leave out images whose ``layout_score`` in the manifest is lower, and those without a label to
+            score against; None takes all.
+
+    Raises:
+        DataError: the set is not there, has an image that is none of the source, or lacks layout scores that are asked for.
+    """
+    name = root.name
+    domain, _, recipe = name.rpartition("_")
+    images = find_images(
+        name,
+        root,
+        f"leftImg8bit/{split}",
+        "*/*_leftImg8bit.png",
+        way_out="only world=miniature renders this one"
+        if name.endswith("_oracle")
+        else f"make it with python -m zsda.generate domain={domain} recipe={recipe} split={split}",
+    )
+    if min_layout_score is not None:
+        scores = _layout_scores(root)
+        paths = {image: image.relative_to(root).as_posix() for image in images}
+        without = [image for image in images if paths[image] not in scores]
+        if without:
+            raise DataError(
+                f"{name}: {len(without)} of {len(images)} images have no layout score, the first is {without[0]}; "
+                "start their python -m zsda.generate again with layout.ckpt=FILE or layout.run=NAME, or give "
+                "data.min_layout_score=null"
+            )
+        known = {path: score for path in paths.values() if (score := scores[path]) is not None}
+        kept = [image for image in images if known.get(paths[image], -1) >= min_layout_score]
+        if not kept:
+            raise DataError(
+                f"{name}: no image reaches data.min_layout_score={min_layout_score}; "
+                f"the best has {max(known.values(), default=0):.3f}"
+            )
+        images = kept
+    by_key = {sample.key: sample for sample in source}
+    samples = []
+    for image in images:
+        key = frame_key(image, "_leftImg8bit.png")
+        if key not in by_key:
+            raise DataError(
+                f"{name}: {image} has no source image; expected {key}_leftImg8bit.png among the {len(by_key)} of the source"
+            )
+        samples.append(Sample(key, image, by_key[key].label, by_key[key].encoding))
+    return samples
+
+
+def _layout_scores(root: Path) -> dict[str, float | None]:
+    try:
+        records = [json.loads(line) for line in (root / "manifest.jsonl").read_bytes().splitlines()]
+        return {record["source"]: record[LAYOUT_SCORE] for record in records if LAYOUT_SCORE in record}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{root / 'manifest.jsonl'}: cannot be read ({error}); expected what python -m zsda.generate writes"
+        ) from error

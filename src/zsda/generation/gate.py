@@ -1,0 +1,87 @@
+"""The gate of a generated set: tells edits that failed from edits that are merely dark, foggy or subtle."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+BLACK_LEVEL = 4
+"""Grey levels up to here count as black.
+
+An editor that fails answers with zeros or a little noise around them. Night is well above: in photographs of a day (CamVid)
+that are darkened to 15 %, `BLACK_SHARE` of the values is above 27 in every patch of 512 pixels, above 6 in every one of 128.
+"""
+
+BLACK_SHARE = 0.005
+"""A patch is black if no larger share of its values is above `BLACK_LEVEL`: single specks do not make a picture."""
+
+FLAT_STRUCTURE = 2.0
+"""Structure (see `structure`), in grey levels, below which nothing is to be seen: about the noise of a decoder."""
+
+KEPT_STRUCTURE = 0.05
+"""The least share of the original's structure that an edit must keep, where that is less than `FLAT_STRUCTURE`.
+
+A patch of little but sky has not much to lose, and fog may take nine tenths of that.
+"""
+
+UNCHANGED_DIFFERENCE = 1.0
+"""Mean absolute difference to the original, in grey levels, below which nothing was edited.
+
+That much is rounding; encoding and decoding a photograph alone changes it by more.
+"""
+
+UNCHANGED_SHARE = 0.02
+"""The least difference as a share of the original's structure, where that is less than `UNCHANGED_DIFFERENCE`.
+
+Fog makes little of a sky that is white already.
+"""
+
+
+class Rejected(NamedTuple):
+    """One edit that did not pass.
+
+    Attributes:
+        patch: number of the patch within its image.
+        seed: the noise seed of the edit.
+        flaw: what was wrong, as `find_flaw` names it.
+    """
+
+    patch: int
+    seed: int
+    flaw: str
+
+
+def find_flaw(edited: Tensor, original: Tensor, finite: bool = True) -> str | None:
+    """Names what makes an edit useless for training; None for one that may enter a set.
+
+    What the original already was is no flaw of the edit: a black border stays black, an evenly white sky white.
+
+    Args:
+        edited: the edited patch, uint8 [3, h, w].
+        original: the patch that was edited, uint8 [3, h, w].
+        finite: whether the editor calculated finite values only, which a patch of bytes no longer tells.
+
+    Returns:
+        ``non-finite``, ``black`` (nothing but the darkest levels), ``flat`` (one colour), ``unchanged`` or None.
+    """
+    if not finite:
+        return "non-finite"
+    if _is_black(edited) and not _is_black(original):
+        return "black"
+    given = structure(original)
+    if given >= FLAT_STRUCTURE and structure(edited) < min(FLAT_STRUCTURE, KEPT_STRUCTURE * given):
+        return "flat"
+    difference = (edited.float() - original.float()).abs().mean().item()
+    return "unchanged" if difference < min(UNCHANGED_DIFFERENCE, UNCHANGED_SHARE * given) else None
+
+
+def structure(patch: Tensor) -> float:
+    """Returns how much there is to be seen in a patch: the largest standard deviation of its channels, in grey levels.
+
+    Args:
+        patch: uint8 [3, h, w].
+    """
+    return patch.flatten(1).float().std(dim=1, correction=0).max().item()
+
+
+def _is_black(patch: Tensor) -> bool:
+    return (patch > BLACK_LEVEL).float().mean().item() <= BLACK_SHARE

@@ -1,0 +1,73 @@
+"""``python -m zsda.preview``: a sheet of edits at several scales, before a set is made."""
+
+import logging
+import shlex
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from zsda.command import command, own_words
+from zsda.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
+from zsda.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+_OF_THE_PREVIEW = ("images", "text_guidance", "image_guidance", "steps", "keep", "out")
+_REPLACED = ("domain.text_guidance", "domain.image_guidance", "editor.steps")
+
+
+@command("preview")
+def main(config: DictConfig) -> None:
+    """Edits a few images with a grid of scales; writes ``preview.png`` and ``preview.csv``."""
+    domain, recipes, seed = build_domain(config), build_recipes(config), seed_of(config)  # before the slow imports
+    if len(recipes) != 1:
+        raise ConfigError(f"recipe={list(config.recipes)}; a preview shows one, expected for example recipe=[target]")
+    if not isinstance(config.keep, int | float) or not 0 <= config.keep <= 1:
+        raise ConfigError(f"keep={config.keep}; expected a share, a number from 0 to 1")
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from zsda.choosing import layout_judge
+    from zsda.data.datamodules import check_loading
+    from zsda.data.datasets import Cityscapes
+    from zsda.generation.preview import Previewer, Trial, around, choose, grid, read_images
+    from zsda.reporting.contact import trials_csv, trials_table, write_contact_sheet
+    from zsda.reporting.formats import wide_console
+    from zsda.runs import write_atomic
+
+    (recipe,) = recipes
+    check_loading(config.batch_size, 0)
+    prepare_world(config)
+    source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
+    device = trainer_factory(config.trainer)(logger=False, enable_checkpointing=False).strategy.root_device
+    judge = layout_judge(config.layout, config.model, config.world.size, Path(config.runs_root))
+    if judge is not None:
+        judge.network.to(device)
+    images = read_images(source, config.images, recipe, judge)
+    editor = build(config.editor).to(device)
+    previewer = Previewer(editor, recipe, domain, seed, config.batch_size, judge)
+    combinations = grid(
+        around(domain.text_guidance) if config.text_guidance is None else config.text_guidance,
+        around(domain.image_guidance) if config.image_guidance is None else config.image_guidance,
+        config.editor.steps if config.steps is None else config.steps,
+    )
+    for scales in combinations:
+        previewer.check(scales)
+    with Progress(console=Console(stderr=True)) as progress:
+        trials = [
+            Trial(scales, [previewer.edit(image, scales) for image in images])
+            for scales in progress.track(combinations, description="editing")
+        ]
+    best, out = choose(trials, images, config.keep), Path(config.out)
+    write_contact_sheet(out / "preview.png", domain, images, trials, best, config.keep)
+    write_atomic(out / "preview.csv", trials_csv(images, trials))
+    wide_console().print(trials_table(images, trials, best, config.keep))
+    if best is not None:
+        own = own_words(*_OF_THE_PREVIEW, *_REPLACED)
+        _log.info("best: %s", shlex.join(["python", "-m", "zsda.generate", *own, *best.scales.words()]))
+    _log.info("written: preview.png and preview.csv in %s", out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The sheet of a preview: what an editor makes of a few images at several scales, and what to write to get it."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from rich.table import Table
+
+from zsda.generation.domains import Domain
+from zsda.generation.preview import Edit, SourceImage, Trial
+from zsda.reporting.panels import BACKGROUND, GAP, INK, MARGIN, Panel, fit, fitting_font, font
+from zsda.runs import write_atomic
+
+_WIDTH = 400
+_CAPTION = 13
+_MARK = (196, 64, 16)
+
+
+def write_contact_sheet(
+    path: Path, domain: Domain, images: Sequence[SourceImage], trials: Sequence[Trial], best: Trial | None, keep: float
+) -> None:
+    """Writes a sheet as a PNG: for every image a block, rows of text guidance and steps, columns of image guidance.
+
+    Args:
+        path: of the PNG.
+        domain: what was asked for.
+        images: as they are.
+        trials: in the order of `zsda.generation.preview.grid`, each with an edit of every image.
+        best: the trial to mark, as `zsda.generation.preview.choose` returned it; None marks none.
+        keep: what it was chosen with.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    contact_sheet(domain, images, trials, best, keep).save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())
+
+
+def contact_sheet(
+    domain: Domain, images: Sequence[SourceImage], trials: Sequence[Trial], best: Trial | None, keep: float
+) -> Image.Image:
+    """Lays out what `write_contact_sheet`, which tells the arguments, writes: RGB, wide as its columns, high as its blocks."""
+    columns = len({trial.scales.image_guidance for trial in trials})
+    rows = len(trials) // columns
+    canvas = images[0].canvas
+    height = round(_WIDTH * canvas.shape[1] / canvas.shape[2])
+    line = sum(font(_CAPTION).getmetrics())
+    tile = height + 2 * line + 2 * GAP
+    title = [f"domain {domain.name}: {domain.prompt}", _verdict(best, images, keep)]
+    width = (columns + 1) * (_WIDTH + GAP) - GAP
+    heading = fitting_font(title, width)
+    top = MARGIN + len(title) * (sum(heading.getmetrics()) + GAP)
+    size = (2 * MARGIN + width, top + len(images) * (rows * tile + GAP) + MARGIN)
+    sheet = Image.new("RGB", size, BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, text in enumerate(title):
+        draw.text((MARGIN, MARGIN + number * (top - MARGIN) // len(title)), text, fill=INK, font=heading)
+
+    def paste(panel: Panel, column: int, row: int, block: int, lines: Sequence[str], marked: bool = False) -> None:
+        left, upper = MARGIN + column * (_WIDTH + GAP), top + block * (rows * tile + GAP) + row * tile
+        for number, text in enumerate(lines):
+            place = (left, upper + number * line)
+            draw.text(place, text, fill=_MARK if marked else INK, font=font(_CAPTION))
+        corner = (left, upper + 2 * line + GAP // 2)
+        sheet.paste(fit(panel, (_WIDTH, height)), corner)
+        if marked:
+            frame = (corner[0] - 2, corner[1] - 2, corner[0] + _WIDTH + 1, corner[1] + height + 1)
+            draw.rectangle(frame, outline=_MARK, width=4)
+
+    for block, image in enumerate(images):
+        paste(
+            image.canvas.permute(1, 2, 0).numpy(), 0, 0, block, [Path(image.path).name, _layout("source", image.layout)]
+        )
+        if rows > 1:
+            paste(image.mask, 0, 1, block, ["", "ground truth"])
+        for number, trial in enumerate(trials):
+            row, column = divmod(number, columns)
+            edit = trial.edits[block]
+            text, image_scale, steps = trial.scales.words()
+            caption = [f"{text} {image_scale}", f"{steps}   {_result(edit)}"]
+            paste(edit.image, column + 1, row, block, caption, marked=trial is best)
+    return sheet
+
+
+def trials_table(images: Sequence[SourceImage], trials: Sequence[Trial], best: Trial | None, keep: float) -> Table:
+    """Makes a table with a row for each trial, means over the images, in per cent."""
+    shown = "one image, in %" if len(images) == 1 else f"means over {len(images)} images in %"
+    table = Table(caption=f"{shown}; {_verdict(best, images, keep)}", caption_justify="left")
+    for number, name in enumerate(("text guidance", "image guidance", "steps", "layout score", "changed", "bad edits")):
+        table.add_column(name, justify="right" if number else "left")
+    for trial in trials:
+        scales = trial.scales
+        table.add_row(
+            f"{scales.text_guidance:g}",
+            f"{scales.image_guidance:g}",
+            str(scales.steps),
+            "-" if trial.layout is None else f"{100 * trial.layout:.1f}",
+            f"{100 * trial.change:.1f}",
+            ", ".join(edit.flaw for edit in trial.edits if edit.flaw) or "-",
+            style="bold" if trial is best else None,
+        )
+    return table
+
+
+def trials_csv(images: Sequence[SourceImage], trials: Sequence[Trial]) -> bytes:
+    """Returns a row for each image and trial, shares of 1."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(
+        ["image", "text_guidance", "image_guidance", "steps", "layout_score", "layout_score_source", "change", "flaw"]
+    )
+    for trial in trials:
+        scales = trial.scales
+        for image, edit in zip(images, trial.edits, strict=True):
+            asked = [scales.text_guidance, scales.image_guidance, scales.steps]
+            writer.writerow([image.path, *asked, edit.layout, image.layout, f"{edit.change:.4f}", edit.flaw])
+    return text.getvalue().encode()
+
+
+def _verdict(best: Trial | None, images: Sequence[SourceImage], keep: float) -> str:
+    if any(image.layout is None for image in images):
+        return "no layout scores: give layout.run=NAME or layout.ckpt=FILE, a network that was trained on the source"
+    bound = f"{100 * keep:.0f} % of the source's layout score"
+    if best is None:
+        return f"no pair keeps {bound}"
+    return f"best: {' '.join(best.scales.words())}, the strongest edit that keeps {bound}"
+
+
+def _result(edit: Edit) -> str:
+    return edit.flaw or f"{_layout('', edit.layout)}changed {100 * edit.change:.0f} %"
+
+
+def _layout(name: str, score: float | None) -> str:
+    return name if score is None else f"{name} layout {100 * score:.0f} %  ".lstrip()

@@ -1,0 +1,58 @@
+"""Whether edits keep the layout of their source: what the oracle reaches on them, beside what it reaches on rendered scenes."""
+
+import logging
+from dataclasses import dataclass
+
+from zsda.reporting.comparison import UPPER_BOUND, Comparison
+from zsda.reporting.results import RunScores
+from zsda.reporting.seeds import Summary, summarise
+
+_log = logging.getLogger(__name__)
+
+_SETS = {"rendered": "oracle", "edited": "target"}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One domain, over the seeds of the oracle that were scored on both.
+
+    Attributes:
+        domain: what was rendered and edited.
+        rendered: the score on rendered validation scenes.
+        edited: that on edited ones, against the labels of their source.
+        share: the latter of the former, a ratio of means.
+    """
+
+    domain: str
+    rendered: Summary
+    edited: Summary
+    share: float
+
+
+def kept_layouts(comparison: Comparison) -> list[Kept]:
+    """Returns what the oracles of each domain were scored with; nothing for a domain where they were not.
+
+    Scores that do not tell that the images were of the oracle's own domain are named in a warning and left out.
+    """
+    rows = []
+    for domain in comparison.domains:
+        oracles = [run for run in comparison.results if (run.method, run.domain) == (UPPER_BOUND, domain)]
+        scored = [run for run in oracles if run.settings.keys() >= _SETS.keys() and _is_own(run)]
+        rendered, edited = (
+            summarise({run.seed: run.settings[setting][comparison.score] for run in scored}) for setting in _SETS
+        )
+        if rendered and edited and rendered.mean > 0:
+            rows.append(Kept(domain, rendered, edited, edited.mean / rendered.mean))
+    return rows
+
+
+def _is_own(run: RunScores) -> bool:
+    expected = {setting: f"{run.domain}_{recipe}" for setting, recipe in _SETS.items()}
+    found = {setting: run.generated_sets.get(setting) for setting in _SETS}
+    if found != expected:
+        shown = ", ".join(str(name) for name in found.values()) if all(found.values()) else "sets that are not named"
+        _log.warning(
+            "%s was scored on %s; for the table of layouts: python -m zsda.eval run=%s 'setting=[edited,rendered]' edits_of=%s",
+            *(run.run, shown, run.run, run.domain),
+        )
+    return found == expected

@@ -1,0 +1,182 @@
+import io
+import logging
+import os
+import re
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+
+from zsda.errors import ModelError
+from zsda.models.deeplab import DeepLabV3Plus
+from zsda.models.published import load_published
+from zsda.models.refinenet import RefineNet
+from zsda.models.weights import load_start_weights, load_weights
+
+
+class Small(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
+        self.classifier = torch.nn.Conv2d(4, 5, 1)
+
+
+def wrapped(state):
+    """Keys as torch.nn.DataParallel names them."""
+    return OrderedDict((f"module.{key}", value) for key, value in state.items())
+
+
+def beside(model):
+    """What a training saves beside its weights."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    scores = {"best_miou": np.float64(0.43), "best_epoch": np.int64(60), "history": [np.float32(0.1), (0.2, None)]}
+    return {"epoch": 65, "optimizer_state_dict": optimizer.state_dict(), **scores}
+
+
+def same(one, other):
+    return all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+
+
+def as_numpy_1_wrote(raw):
+    """The file with the module name that NumPy's numbers had before NumPy 2."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as found, zipfile.ZipFile(written, "w") as archive:
+        for name in found.namelist():
+            archive.writestr(name, found.read(name).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
+    assert b"numpy._core" not in written.getvalue()
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "numpy 1", "before torch 1.6"])
+def test_a_checkpoint_of_the_papers_is_read(tmp_path, kind):
+    published, model, path = Small(), Small(), tmp_path / "weights_65.pth.tar"
+    content = {"model_state_dict": wrapped(published.state_dict()), **beside(published)}
+    torch.save(content, path, _use_new_zipfile_serialization=kind != "before torch 1.6")
+    if kind == "numpy 1":
+        path.write_bytes(as_numpy_1_wrote(path.read_bytes()))
+    allowed = set(torch.serialization.get_safe_globals())
+    report = load_published(model, path)
+    assert same(published, model)
+    assert (report.path, report.tensors, report.epoch) == (path, len(published.state_dict()), 65)
+    assert report.others == ("epoch", "optimizer_state_dict", "best_miou", "best_epoch", "history")
+    assert set(torch.serialization.get_safe_globals()) == allowed
+
+
+@pytest.mark.parametrize("load", [load_published, load_weights, load_start_weights])
+@pytest.mark.parametrize("inside", [True, False], ids=["checkpoint", "plain"])
+def test_every_way_to_load_takes_a_checkpoint_or_its_state_dict(tmp_path, load, inside, caplog):
+    published, model, path = Small(), Small(), tmp_path / "weights.pth.tar"
+    state = wrapped(published.state_dict())
+    torch.save({"model_state_dict": state, "epoch": np.int64(7)} if inside else state, path)
+    with caplog.at_level(logging.INFO, "zsda"):
+        load(model, path)
+    assert same(published, model)
+    if load is not load_published:
+        said = [f"read {path}: {len(state)} tensors of epoch 7; not used: epoch"]
+        assert caplog.messages == (said if inside else [])
+
+
+def test_keys_and_shapes_that_differ_are_named(tmp_path):
+    model, path = Small(), tmp_path / "weights.pth.tar"
+    state = wrapped(model.state_dict())
+    del state["module.backbone.1.bias"]
+    state["module.extra"] = torch.zeros(1)
+    state["module.backbone.1.weight"] = torch.zeros(3)
+    torch.save({"model_state_dict": state}, path)
+    message = "missing: backbone.1.bias; unknown: extra; shapes: backbone.1.weight is (3,), expected (4,)"
+    with pytest.raises(ModelError, match=re.escape(f"{path} does not fit Small: {message}; choose the model=")):
+        load_published(model, path)
+    assert not same(model, Small())
+
+
+def without_storage(network, *arguments):
+    """The state dict of a network of any size, all zeros, in a few bytes."""
+    with torch.device("meta"):
+        state = network(*arguments).state_dict()
+    return {f"module.{key}": torch.zeros(()).expand(value.shape) for key, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "advice"),
+    [
+        (DeepLabV3Plus, (4, "resnet101"), "model.backbone=resnet101"),
+        (DeepLabV3Plus, (20, "resnet18"), "model.num_classes=20"),
+        (DeepLabV3Plus, (20, "resnet34"), "model.backbone=resnet34 model.num_classes=20"),
+        (RefineNet, (20, "resnet50"), "model=refinenet model.backbone=resnet50 model.num_classes=20"),
+    ],
+)
+def test_the_message_says_what_to_choose(tmp_path, network, arguments, advice):
+    path = tmp_path / "weights.pth.tar"
+    torch.save({"model_state_dict": without_storage(network, *arguments)}, path)
+    with torch.device("meta"):
+        model = DeepLabV3Plus(4, "resnet18")
+    for load in (load_published, load_start_weights):
+        with pytest.raises(ModelError, match=f"choose the model= that the file was made with: {advice}$"):
+            load(model, path)
+
+
+class Executed:
+    def __init__(self, call, *arguments):
+        self.call = (call, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def function():
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("intruder", "name"),
+    [
+        (lambda path: Executed(os.mkdir, str(path / "executed")), "posix.mkdir"),
+        (lambda path: Executed(exec, f"import os; os.mkdir({str(path / 'executed')!r})"), "exec"),
+        (lambda path: Executed, "tests.models.test_published.Executed"),
+        (lambda path: function, "tests.models.test_published.function"),
+        (lambda path: np.ones(3), "numpy._core.multiarray._reconstruct"),
+    ],
+    ids=["system call", "code", "class", "function", "array"],
+)
+def test_what_is_no_weight_is_refused_and_nothing_executed(tmp_path, intruder, name):
+    model, path = Small(), tmp_path / "weights.pth.tar"
+    torch.save({"model_state_dict": wrapped(model.state_dict()), "args": intruder(tmp_path)}, path)
+    with pytest.raises(ModelError, match=f"it holds {re.escape(name)}, which is no weight, and nothing of it was exec"):
+        load_published(model, path)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
+def test_a_truncated_file_is_named_in_one_line(tmp_path, zipped):
+    path = tmp_path / "weights.pth.tar"
+    torch.save({"model_state_dict": {"weight": torch.zeros(2000)}}, path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    for length in (0, 1, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(
+            ModelError, match=r"weights\.pth\.tar cannot be read as weights: .*; expected a complete file"
+        ) as e:
+            load_published(Small(), path)
+        assert "\n" not in str(e.value)
+        assert "weights_only" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ({"epoch": 3, "state_dict": {"weight": torch.zeros(1)}}, "a mapping with epoch, state_dict"),
+        ({"epoch": 3, "model_state_dict": [1]}, "a mapping with epoch, model_state_dict"),
+        ([torch.zeros(1)], "a list"),
+    ],
+)
+def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path, content, found):
+    torch.save(content, tmp_path / "weights.pth.tar")
+    with pytest.raises(
+        ModelError, match=f"holds no plain state dict, but {found}; expected .* or under model_state_dict"
+    ):
+        load_published(Small(), tmp_path / "weights.pth.tar")
