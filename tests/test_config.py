@@ -2,11 +2,16 @@ from importlib.resources import files
 
 import hydra
 import pytest
+import torch
 import yaml
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf, open_dict
 
+from zsda.adaptation.schedules import Horizon
 from zsda.config import build, build_network, conf_dir
+from zsda.departures import departures
 from zsda.models import backbones
+from zsda.train import VOLATILE
 
 CONF = conf_dir()
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
@@ -56,7 +61,7 @@ def test_a_file_of_weights_is_the_way_out_where_none_can_be_fetched(monkeypatch)
     build_network(compose("train", "model.backbone=resnet18").model)
     build_network(compose("train", "model.backbone=resnet18", "model.weights=file.pth").model)
     build_network(compose("train", "model.backbone=resnet18").model, pretrained=False)
-    assert fetched == ["DEFAULT", None, None]
+    assert fetched == ["IMAGENET1K_V1", None, None]
 
 
 @pytest.mark.parametrize("option", [o.stem for o in OPTIONS if o.parent.name == "method"])
@@ -73,7 +78,8 @@ def plain(node):
 @pytest.mark.parametrize("domain", ["night", "snow", "rain", "fog", "game"])
 def test_an_experiment_is_the_published_procedure(domain):
     config = compose("train", f"experiment={domain}")
-    assert (config.domain.name, config.name) == (domain, f"{domain}_sdgpa_seed0")
+    assert (config.domain.name, config.name, config.seed) == (domain, f"{domain}_sdgpa_seed42", 42)
+    assert config.published == domain
     progressive = {
         "_target_": "zsda.adaptation.progressive.ProgressiveAdaptation",
         "_partial_": True,
@@ -117,13 +123,67 @@ def test_an_experiment_is_the_published_procedure(domain):
     }
     data = plain(config.data)
     assert (data["batch_size"], data["min_layout_score"], data["source"]["split"]) == (4, None, "train")
-    assert config.trainer.precision == "32-true"
+    assert (config.world.name, data["seed"]) == ("real", 42)
+
+    # What the numbers come to: the rate of each epoch of both phases, and the file that the backbone starts from.
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    for phase in (first, second):
+        optimizer = build(config.optimizer)([parameter])
+        schedule = build(config.schedule)(optimizer, Horizon(phase["horizon"], "epoch", 743))["scheduler"]
+        for epoch in range(phase["epochs"]):
+            rate = optimizer.param_groups[0]["lr"]
+            assert rate == pytest.approx(max(1e-3 * (1 - epoch / 100) ** 0.9, 1e-6), abs=1e-12)
+            optimizer.step()
+            schedule.step()
+    assert backbones.IMAGENET["resnet50"] == "IMAGENET1K_V2"
 
 
-def test_the_imagenet_weights_are_the_published_ones():
-    import torchvision
+@pytest.mark.parametrize(("trainer", "devices"), [("auto", 1), ("cpu", 1), ("gpu", 1), ("ddp", -1)])
+def test_an_experiment_is_trained_in_the_published_precision_on_any_device(trainer, devices):
+    config = compose("train", "experiment=snow", f"trainer={trainer}")
+    assert (config.trainer.precision, config.trainer.devices, config.data.batch_size) == ("32-true", devices, 4)
+    assert config.trainer.get("sync_batchnorm", False) is (trainer == "ddp")
+    assert compose("train", f"trainer={trainer}", "trainer.precision=bf16-mixed").trainer.precision == "bf16-mixed"
 
-    assert torchvision.models.get_model_weights("resnet50").DEFAULT.name == "IMAGENET1K_V2"
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], []),
+        (["seed=1", "trainer=ddp", "data_root=/elsewhere", "data.watch=[source,target]", "data.num_workers=1"], []),
+        (["trainer.precision=bf16-mixed"], ["trainer.precision=bf16-mixed (published: 32-true)"]),
+        (["data.batch_size=8"], ["data.batch_size=8 (published: 4)"]),
+        (["world.epochs.second=5"], ["method.phases.target.epochs=5 (published: 65)"]),
+        (["method=source_only", "model=smp"], ["method=source_only (published: sdgpa)", "model=smp (published: real)"]),
+        (["+trainer.accumulate_grad_batches=2"], ["trainer.accumulate_grad_batches=2 (published: nothing)"]),
+        (["world=miniature"], ["world=miniature (published: real)"]),
+        (["model.pretrained=false", "optimizer=adamw"], ["optimizer=adamw (published: sgd)", "model.pretrained=False (published: True)"]),
+    ],
+)  # fmt: skip
+def test_what_leaves_the_published_setting_is_told(words, told):
+    assert told_of("experiment=snow", *words) == told
+
+
+def told_of(*words):
+    """What `departures` names inside a command that was given these words."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("train", overrides=list(words), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config.hydra
+        return departures(config, VOLATILE)
+
+
+def test_an_experiment_of_ones_own_is_compared_with_the_one_it_was_made_from(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    mine = "# @package _global_\ndefaults:\n  - /experiment/snow@_global_\n\ndata: {batch_size: 16}\n"
+    (tmp_path / "experiment/mine.yaml").write_text(mine)
+    search = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
+    assert told_of(*search) == ["data.batch_size=16 (published: 4)"]
+
+
+def test_what_names_no_published_setting_leaves_none():
+    assert departures(compose("train", "method=sdgpa", "domain=snow")) == []
 
 
 def test_the_evaluation_is_the_published_one():
@@ -150,7 +210,8 @@ def test_edits_are_made_as_published():
     )
     recipes = {name: build(node) for name, node in config.recipes.items()}
     assert {name: recipe.describe() for name, recipe in recipes.items()} == {
-        name: {"name": name, "canvas": [1024, 512], "patch": [512, 512]} for name in ("intermediate", "target")
+        name: {"name": name, "canvas": [1024, 512], "resampling": "bicubic", "patch": [512, 512]}
+        for name in ("intermediate", "target")
     }
 
 

@@ -19,7 +19,8 @@ def test_training_goes_on_past_a_damaged_file_and_tells_it_once(zsda, copied_wor
     victim = next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))
     victim.write_bytes(victim.read_bytes()[:300])
     result = zsda(
-        "train", "--config-dir", own_configs, "experiment=tiny", f"data_root={copied_world}", *TWO, "trainer.sync_batchnorm=false"
+        "train", "--config-dir", own_configs, "experiment=tiny", f"data_root={copied_world}", *TWO, "trainer.sync_batchnorm=false",
+        "data.batch_size=4",
     )  # fmt: skip
     assert result.returncode == 1, result.stdout + result.stderr
     assert victim.name in one_line(result)

@@ -225,6 +225,14 @@ def test_the_rendered_setting_belongs_to_a_domain(zsda, trained, world_with_sets
     assert stored["settings"]["day"]["iou"] != stored["settings"]["rendered"]["iou"]
 
 
+def test_originals_are_not_scored_as_edits(zsda, trained, copied_world):
+    (copied_world / "night_target/leftImg8bit/val").symlink_to("../../cityscapes/leftImg8bit/val")
+    words = [f"data_root={copied_world}", "trainer=cpu", f"run={RUN}", "edits_of=night"]
+    result = zsda("eval", "setting=edited", *words, cwd=trained)
+    assert result.returncode == 2
+    assert "night_target: 4 of 4 images are no edits but their source itself" in one_line(result)
+
+
 def test_a_published_checkpoint_is_scored(zsda, world, tmp_path):
     """Keys of a parallel training, 20 outputs, and what the training left beside the weights."""
     state = {f"module.{key}": value for key, value in DeepLabV3Plus(20, "resnet18").state_dict().items()}

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torchvision
 from hydra import compose, initialize_config_dir
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import one_line, run
@@ -67,6 +69,12 @@ def digests(data: Path) -> dict[str, str]:
     return {path.relative_to(data).as_posix(): digest(path.read_bytes()) for path in sorted(files)}
 
 
+def digests_below(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in folder.rglob("*") if path.is_file()
+    }
+
+
 def test_both_sets_are_complete_and_in_the_published_layout(reference):
     data = reference / "data"
     source = Cityscapes(data / "cityscapes", "train")
@@ -84,7 +92,7 @@ def test_the_sets_say_what_they_were_made_with(reference, editor):
     for recipe in ("intermediate", "target"):
         made_with = json.loads((reference / f"data/night_{recipe}/generation.json").read_text())
         assert made_with["domain"]["prompt"] == "Make it evening"
-        assert made_with["recipe"] == {"name": recipe, "canvas": [128, 64], "patch": [64, 64]}
+        assert made_with["recipe"] == {"name": recipe, "canvas": [128, 64], "resampling": "bicubic", "patch": [64, 64]}
         assert made_with["editor"]["model"] == editor.name
         assert made_with["editor"]["steps"] == 6
 
@@ -102,6 +110,60 @@ def test_a_killed_run_started_again_ends_in_the_same_bytes(reference, editor, fo
     result = generate(folder, editor, "domain=night")
     assert result.returncode == 0, result.stderr
     assert digests(folder / "data") == digests(reference / "data"), f"killed after {moment} images"
+
+
+def test_a_set_is_a_cityscapes_root_for_other_code(editor, folder, tmp_path):
+    words = ["domain=night", "recipe=[target]", "editor.steps=1", "cityscapes_root=true"]
+    result = generate(folder, editor, *words)
+    assert result.returncode == 0, result.stderr
+    assert "a Cityscapes root: data/night_target_cityscapes" in result.stdout
+    moved = (folder / "data").rename(tmp_path / "moved")
+    originals = digests_below(moved / "cityscapes")
+    for split, images in (("train", moved / "night_target"), ("val", moved / "cityscapes")):
+        found = torchvision.datasets.Cityscapes(moved / "night_target_cityscapes", split, target_type="semantic")
+        expected = sorted((images / "leftImg8bit" / split).glob("*/*.png"))
+        assert len(found) == len(expected) == {"train": 12, "val": 2}[split]
+        shown = {image.tobytes(): label.tobytes() for image, label in found}
+        for path in expected:
+            name = path.name.replace("_leftImg8bit", "_gtFine_labelIds")
+            label = moved / "cityscapes/gtFine" / split / path.parent.name / name
+            assert shown[Image.open(path).convert("RGB").tobytes()] == Image.open(label).tobytes()
+
+    # Edits of another split are made after that, and nothing is written to where the links lead.
+    moved.rename(folder / "data")
+    result = generate(folder, editor, *words, "split=val")
+    assert result.returncode == 0, result.stderr
+    assert "night_target: 2 made" in result.stdout
+    assert digests_below(folder / "data/cityscapes") == originals
+    assert len(GeneratedSet(folder / "data/night_target", Cityscapes(folder / "data/cityscapes", "val"))) == 2
+
+
+@pytest.mark.parametrize("link", ["leftImg8bit/val", "leftImg8bit/val/aachen"])
+def test_nothing_is_written_through_a_link(editor, folder, link):
+    """A set whose val was linked to the originals by hand, as the published code does."""
+    words = ["domain=night", "recipe=[target]", "editor.steps=1", "limit=1"]
+    assert generate(folder, editor, *words).returncode == 0
+    made = folder / "data/night_target" / link
+    made.parent.mkdir(parents=True, exist_ok=True)
+    made.symlink_to((folder / "data/cityscapes" / link).resolve())
+    originals = digests_below(folder / "data/cityscapes")
+    result = generate(folder, editor, *words, "split=val", "recipe=[intermediate,target]")
+    assert result.returncode == 2
+    assert f"night_target/{link} is a link to" in one_line(result)
+    assert digests_below(folder / "data/cityscapes") == originals
+    assert not (folder / "data/night_intermediate").exists(), "all sets are checked before the first is begun"
+    assert generate(folder, editor, *words, "limit=2").returncode == 0, "the train split is not linked"
+
+
+def test_what_is_no_link_of_ours_stays(editor, folder):
+    words = ["domain=night", "recipe=[target]", "editor.steps=1", "limit=1", "cityscapes_root=true"]
+    (folder / "data/night_target_cityscapes/gtFine").mkdir(parents=True)
+    result = generate(folder, editor, *words)
+    assert result.returncode == 2
+    assert "gtFine: expected nothing, or a link to ../cityscapes/gtFine; move it away" in one_line(result)
+    (folder / "data/night_target_cityscapes/gtFine").rmdir()
+    for _ in range(2):  # made, and found as it is
+        assert generate(folder, editor, *words).returncode == 0
 
 
 def test_another_split_joins_the_same_set_and_damage_is_mended(reference, editor, tmp_path):
@@ -222,7 +284,13 @@ def build_recipe(name: str, *options: str):
 def test_each_recipe_has_options_of_its_own():
     target = build_recipe("target", "patch_size=[384,256]", "overlap=32")
     assert (target.patch, target.patches_per_image) == ((384, 256), 9)
-    assert target.describe() == {"name": "target", "canvas": [1024, 512], "patch": [384, 256], "overlap": 32}
+    assert target.describe() == {
+        "name": "target",
+        "canvas": [1024, 512],
+        "resampling": "bicubic",
+        "patch": [384, 256],
+        "overlap": 32,
+    }
     several = build_recipe("intermediate", "patch_size=[256,128]", "patches=3")
     assert (several.patch, several.patches_per_image) == ((256, 128), 3)
     for position, left in (("left", 0), ("right", 512), ("center", 256), ("[100,0]", 100)):

@@ -1,13 +1,23 @@
 import errno
 import json
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
 import zsda
 from zsda.errors import StoreError
-from zsda.runs import RunFolder, differences, latest_finished_run, matching_runs, provenance, without, write_atomic
+from zsda.runs import (
+    RunFolder,
+    differences,
+    latest_finished_run,
+    matching_runs,
+    provenance,
+    versions,
+    without,
+    write_atomic,
+)
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -122,6 +132,16 @@ def test_without_drops_nested_keys_and_leaves_the_original():
 
 def test_provenance_is_plain():
     assert json.loads(json.dumps(provenance()))["versions"]["torch"]
+
+
+def test_a_checkout_that_is_not_installed_knows_its_version(monkeypatch):
+    def found(name):
+        if name == "zsda":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr("zsda.runs.version", found)
+    assert versions("torch") == {"zsda": zsda.__version__, "torch": "1.0"}
 
 
 def test_provenance_names_the_command_as_it_was_started(monkeypatch):

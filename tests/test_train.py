@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import shutil
 import signal
@@ -6,10 +7,13 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import torch
 
 from tests.conftest import one_line
 from zsda.config import conf_dir
+from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.weights import read_weights
 
 RUN = "night_sdgpa_seed0"
@@ -80,6 +84,11 @@ def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, worl
         ("", ["model.weights=nothing.pth"], "no weights at nothing.pth"),
         ("", ["method.phases.target.horizon=0"], "expected whole numbers, 1 <= length <= horizon"),
         ("", ["trainer=gpu", "trainer.accelerator=tpu"], "trainer:"),
+        (
+            "",
+            ["trainer.devices=2", "+trainer.strategy=ddp", "data.batch_size=3"],
+            "cannot be shared by 2; give a multiple of 2",
+        ),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(zsda, copied_world, own_configs, tmp_path, damage, more, message):
@@ -103,6 +112,64 @@ def test_a_full_disk_gets_one_line_and_leaves_no_half_checkpoint(own_configs, wo
     assert "no space left to write" in one_line(result)
     assert not list(tmp_path.rglob("*.ckpt"))
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_run_says_that_it_left_the_published_setting(zsda, world_with_sets):
+    lengths = [f"world.epochs.{name}=1" for name in ("first", "second", "horizon")]
+    words = ["experiment=night", *SMALL, *lengths, f"data_root={world_with_sets}"]
+    said = " ".join(zsda("train", *words, "trainer.precision=bf16-mixed").stdout.split())
+    assert "not the published setting of experiment=night: " in said
+    assert "trainer.precision=bf16-mixed (published: 32-true)" in said
+    assert "model.backbone=resnet18 (published: resnet50)" in said
+    assert "data.seed" not in said
+
+
+def test_originals_are_not_watched_as_edits(zsda, copied_world, own_configs, tmp_path):
+    (copied_world / "night_target/leftImg8bit/val").symlink_to("../../cityscapes/leftImg8bit/val")
+    result = zsda("train", *words(own_configs, copied_world, "data.watch=[source,target]"))
+    assert result.returncode == 2
+    assert "night_target: 4 of 4 images are no edits but their source itself" in one_line(result)
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_a_training_starts_from_a_published_checkpoint(zsda, world_with_sets, tmp_path):
+    """Phase 1's result, as the authors save it: keys of a parallel training, and float64 scalars of NumPy."""
+    state = DeepLabV3Plus(20, "resnet18").state_dict()
+    beside = {"epoch": 100, "best_miou": np.float64(0.43), "metrics": {"miou": np.float64(0.4), "acc": np.float64(0.9)}}
+    path = tmp_path / "checkpoint.pth.tar"
+    wrapped = {f"module.{key}": value for key, value in state.items()}
+    torch.save({"model_state_dict": wrapped, **beside}, path)
+    start = [
+        *ONE_STEP,
+        f"data_root={world_with_sets}",
+        "optimizer.lr=1e-12",
+        "schedule.floor=1e-15",
+        f"model.weights={path}",
+    ]
+    result = zsda("train", *start)
+    assert result.returncode == 0, result.stderr
+    trained = read_weights(tmp_path / "work/runs/day_source_only_seed0/source/weights.safetensors")
+    assert all(torch.allclose(trained[k], state[k], atol=1e-6) for k in state if k.endswith(("weight", "bias")))
+    del wrapped["module.classifier.classifier.3.bias"]
+    torch.save({"model_state_dict": wrapped, **beside}, path)
+    refused = zsda("train", *start, "name=other")
+    assert refused.returncode == 2
+    assert "does not fit DeepLabV3Plus: missing: classifier.classifier.3.bias; choose" in one_line(refused)
+    torch.save({"model_state_dict": wrapped, "args": Canary(tmp_path / "canary")}, path)
+    refused = zsda("train", *start, "name=other")
+    assert refused.returncode == 2
+    assert "it holds posix.mkdir, which is no weight, and nothing of it was executed" in one_line(refused)
+    assert not (tmp_path / "canary").exists()
+
+
+class Canary:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
 
 
 def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world, tmp_path):

@@ -1,5 +1,6 @@
 """``python -m zsda.generate``: edits source images into generated sets."""
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from omegaconf import DictConfig
 
 from zsda.command import command
 from zsda.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
+
+_log = logging.getLogger(__name__)
 
 
 @command("generate")
@@ -19,6 +22,7 @@ def main(config: DictConfig) -> None:
     from zsda.choosing import layout_judge
     from zsda.data.datasets import Cityscapes
     from zsda.data.faults import FaultLog
+    from zsda.generation.cityscapes_root import link_cityscapes_root
     from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores
     from zsda.generation.source import PatchDataModule, SourcePatches
     from zsda.generation.store import GeneratedStore
@@ -59,6 +63,8 @@ def main(config: DictConfig) -> None:
             scored = LayoutData(data.patches, data.store, source, judge, config.num_workers)
             scorer = make_trainer(callbacks=[LayoutWriter(), RichProgressBar(leave=True)])
             complete_scores(scorer, LayoutTask(judge, unscored), scored)
+        if config.cityscapes_root and trainer.is_global_zero:
+            _log.info("a Cityscapes root: %s", link_cityscapes_root(data.store.root, source.root))
     for log in (faults, unscored):
         log.conclude(f"the sets of domain {domain.name} are finished")
 

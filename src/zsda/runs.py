@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from zsda import __version__
 from zsda.errors import ConfigError, StoreError
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -260,10 +261,13 @@ def provenance() -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_revision(),
         "host": platform.node(),
-        "versions": {
-            name: version(name) for name in ("zsda", "torch", "torchvision", "lightning", "diffusers", "numpy")
-        },
+        "versions": versions("torch", "torchvision", "lightning", "diffusers", "numpy"),
     }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Returns the versions of zsda, also where it runs from a checkout that is not installed, and of other packages."""
+    return {"zsda": __version__, **{name: version(name) for name in packages}}
 
 
 def _module(script: Path) -> str:

@@ -26,11 +26,12 @@ _UNREAD = (
     "layout_network",
 )
 # What may differ between two starts of one run: where it runs and what it writes, not what it computes.
-_VOLATILE = (
+VOLATILE = (
     "logger",
     "runs_root",
     "name",
     "keep_every",
+    "published",
     "data.num_workers",
     *(f"world.{key}" for key in _UNREAD),
     *(f"trainer.{key}" for key in ("_target_", "_partial_", "accelerator", "strategy", "log_every_n_steps")),
@@ -44,6 +45,7 @@ def main(config: DictConfig) -> float | None:
     import lightning as L
 
     from zsda.adaptation.phases import Ingredients, check_phases, run_phases
+    from zsda.departures import departures
     from zsda.models.weights import load_start_weights
     from zsda.runs import RunFolder, check_folder_name, provenance, without
     from zsda.shipped import located
@@ -56,20 +58,25 @@ def main(config: DictConfig) -> float | None:
     model = build_network(config.model)
     if config.model.get("weights") is not None:
         load_start_weights(model, located(config.model.weights))
+    make_trainer = trainer_factory(config.trainer)
+    data.share(make_trainer(logger=False, enable_checkpointing=False).world_size)
     ingredients = Ingredients(
         model=model,
         data=data,
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
-        trainer=trainer_factory(config.trainer),
+        trainer=make_trainer,
         loggers=list(build(config.logger).values()) if "logger" in config else [],
         seed=config.seed,
         keep_every=config.keep_every,
     )
     run = RunFolder(Path(config.runs_root) / config.name)
     check_phases(phases, data)
-    settings = without(plain(config), (*_VOLATILE, *_unseen(phases)))
+    unread = (*VOLATILE, *_unseen(phases))
+    settings = without(plain(config), unread)
     run.claim(settings, choices(), [phase.name for phase in phases], provenance(), write=process_rank() == 0)
+    if departed := departures(config, unread):
+        _log.info("not the published setting of experiment=%s: %s", config.published, ", ".join(departed))
     last = run_phases(phases, ingredients, run)
     _log.info(
         "trained: the weights are %s; evaluate with python -m zsda.eval setting=... run=%s", last.weights, config.name

@@ -1,5 +1,8 @@
 import functools
+import zlib
 
+import hydra
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +11,8 @@ from torch import nn
 from tests.reference import image, recorded, state_dict
 from zsda.adaptation.progressive import ProgressiveAdaptation
 from zsda.adaptation.schedules import Poly
+from zsda.config import build, conf_dir
+from zsda.data.labels import IGNORE
 from zsda.errors import ConfigError
 from zsda.models.deeplab import DeepLabV3Plus
 
@@ -56,6 +61,35 @@ def test_the_published_pair_is_reproduced():
         plain = task_of(model).training_loss({"images": pair, "mask": mask})
     assert task.logged["train/loss_similarity"] == pytest.approx(float(reference["similarity"]), abs=1e-4)
     assert (total - plain).item() == pytest.approx(0.1 * float(reference["similarity"]), abs=1e-4)
+
+
+def test_three_published_steps_of_training_are_reproduced():
+    """In float64 and train mode, dropout alone switched off: losses, batch statistics and weights (SDGPA's code)."""
+    model = DeepLabV3Plus(20, "resnet50").double().train()
+    model.load_state_dict(state_dict("sdgpa_deeplabv3plus_resnet50"))
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    rng = np.random.RandomState(zlib.crc32(b"pair"))
+    x, y = (torch.from_numpy(rng.standard_normal((2, 3, 64, 128)).astype(np.float32)).double() for _ in range(2))
+    labels = torch.from_numpy(rng.randint(0, 20, (2, 64, 128)))
+    labels[labels == 19] = IGNORE
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = hydra.compose("train", ["experiment=snow"])
+    optimizer = build(config.optimizer)(model.parameters())
+    reference = recorded("sdgpa_train_steps")
+    # A weight far too small to be felt, so that the similarity is told as well.
+    task = task_of(model, similarity=1e-30)
+    for expected in reference.pop("losses"):
+        optimizer.zero_grad()
+        task.training_loss({"images": {"x": x, "y": y}, "mask": labels}).backward()
+        optimizer.step()
+        told = [task.logged[f"train/{name}"] for name in ("loss_x", "loss_y", "loss_similarity")]
+        assert told == pytest.approx(expected.tolist(), abs=1e-6)
+    state = model.state_dict()
+    assert len(reference) == 9
+    for key, expected in reference.items():
+        assert (state[key] - torch.from_numpy(expected)).abs().max() < 1e-6, key
 
 
 def test_each_view_has_its_own_batch_statistics():

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_frames_of_another_size_can_be_left_out(copied_world, caplog):
     dataset = ACDC(copied_world / "ACDC", "fog", "val", only_size=[128, 64])
     assert sample.key not in [other.key for other in dataset.samples]
     assert len(dataset) == 2
-    assert "acdc fog val: 2 of 3 frames are 128x64" in caplog.messages
+    assert "acdc fog val: 1 of 3 frames left out, they are not 128x64" in caplog.messages
     assert len(ACDC(copied_world / "ACDC", "fog", "val")) == 3
     with pytest.raises(
         DataError, match=r"none of the 3 images of fog val is 1920x1080; give settings.fog.only_size=null"
@@ -97,6 +98,33 @@ def test_a_generated_set_has_the_labels_of_its_source(world_with_sets):
     assert [s.key for s in edited.samples] == [s.key for s in source.samples]
     assert (edited[2]["mask"] == source[2]["mask"]).all()
     assert np.mean(edited[2]["image"]) < np.mean(source[2]["image"])
+
+
+@pytest.mark.parametrize("how", ["linked folder", "linked files", "hard links", "copies"])
+def test_originals_are_no_edits(copied_world, how):
+    """The published code links the val split of Cityscapes into its sets."""
+    originals = copied_world / "cityscapes/leftImg8bit/val"
+    pretended = copied_world / "night_target/leftImg8bit/val"
+    source = Cityscapes(copied_world / "cityscapes", "val")
+    if how == "linked folder":
+        pretended.symlink_to("../../cityscapes/leftImg8bit/val")
+    else:
+        make = {"linked files": os.symlink, "hard links": os.link, "copies": shutil.copy}[how]
+        for image in originals.glob("*/*.png"):
+            place = pretended / image.relative_to(originals)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            make(image, place)
+    with pytest.raises(
+        DataError, match=r"night_target: 4 of 4 images are no edits but their source itself, the first is .*split=val"
+    ):
+        GeneratedSet(copied_world / "night_target", source)
+    assert len(GeneratedSet(copied_world / "night_target", Cityscapes(copied_world / "cityscapes", "train"))) == 8
+    if how != "linked folder":
+        for image in pretended.glob("*/*.png"):
+            darker = Image.open(image).point(lambda value: value // 2)
+            image.unlink()
+            darker.save(image)
+        assert len(GeneratedSet(copied_world / "night_target", source)) == 4
 
 
 def test_a_missing_root_says_what_was_expected(tmp_path):

@@ -6,7 +6,9 @@ import torch
 import torchvision.transforms.functional
 from PIL import Image
 
+from tests.independence import assert_independent
 from tests.reference import recorded
+from zsda.data import transforms
 from zsda.data.labels import IGNORE
 from zsda.data.transforms import MEAN, STD, ClassicalWeather, EvaluationTransform, TrainingTransform, resize_mask
 from zsda.errors import ConfigError
@@ -46,18 +48,32 @@ def test_all_views_and_the_mask_share_one_geometry():
 
 
 @pytest.mark.parametrize("scale", [None, (1.0, 2.0)])
-def test_scale_place_and_mirroring_are_drawn_apart(scale):
+def test_no_decision_about_a_scene_depends_on_another(monkeypatch, scale):
+    """Scale, top, left, mirroring, and each factor of each view, over 500 seeds."""
+    factors = []
+    for name, adjust in transforms._ADJUST.items():
+        monkeypatch.setitem(transforms._ADJUST, name, lambda image, by, to=adjust: factors.append(by) or to(image, 1.0))
     rows, columns = np.mgrid[:40, :80].astype(np.uint8)
-    image = Image.fromarray(np.stack([rows, columns, rows], axis=2))
-    transform = TrainingTransform((40, 80), (20, 30), 0.5, **STILL, scale=scale)
+    scene = Image.fromarray(np.stack([rows, columns, rows], axis=2))
+    transform = TrainingTransform((40, 80), (20, 30), 0.5, **PUBLISHED, scale=scale)
     drawn = []
-    for seed in range(600):
-        seen = back(transform({"source": image}, rows, seed)[0]["source"]) * 255
-        height = np.ptp(seen[..., 0])
-        place = [seen[..., 0].min() / (39 - height), seen[..., 1].min() / (79 - np.ptp(seen[..., 1]))]
-        drawn.append([*place, seen[0, 0, 1] > seen[0, -1, 1], *([height] if scale else [])])
-    related = np.corrcoef(np.array(drawn, float).T) - np.eye(len(drawn[0]))
-    assert np.abs(related).max() < 0.2
+    for seed in range(500):
+        factors.clear()
+        seen = back(transform({"source": scene, "target": scene}, rows, seed)[0]["source"]) * 255
+        height, width = np.ptp(seen[..., 0]), np.ptp(seen[..., 1])
+        place = [seen[..., 0].min() / (39 - height), seen[..., 1].min() / (79 - width)]
+        drawn.append([*place, seen[0, 0, 1] > seen[0, -1, 1], *factors, *([height] if scale else [])])
+    values = np.array(drawn, float)
+    assert values.shape[1] == 3 + 8 + bool(scale)
+    assert_independent(values)
+
+
+def test_the_scenes_of_neighbouring_seeds_have_nothing_in_common():
+    ramp = np.arange(80, dtype=np.uint8)[None] + np.arange(40, dtype=np.uint8)[:, None]
+    transform = TrainingTransform((40, 80), (20, 30), 0.5, **STILL)
+    scene = Image.fromarray(np.stack([ramp] * 3, axis=2))
+    least = np.array([transform({"view": scene}, ramp, seed)[1].min() for seed in range(501)], float)
+    assert_independent(np.stack([least[:-1], least[1:]], axis=1))
 
 
 def test_blur_and_cutout_are_drawn_apart():

@@ -5,7 +5,8 @@ import torch
 from zsda.errors import ConfigError
 from zsda.generation.editors import Edits
 from zsda.generation.preview import Edit, Previewer, Scales, SourceImage, Trial, around, choose, grid, read_images
-from zsda.generation.recipes import Target, derive_seed
+from zsda.generation.recipes import Target
+from zsda.seeds import derive_seed
 
 RECIPE = Target((128, 64), 64)
 

@@ -1,11 +1,14 @@
 import hashlib
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests.independence import assert_independent
 from zsda.errors import ConfigError
-from zsda.generation.recipes import Box, Intermediate, Target, Whole, derive_seed
+from zsda.generation.recipes import Box, Intermediate, Target, Whole
+from zsda.seeds import derive_seed
 
 SOURCE = "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png"
 
@@ -55,14 +58,35 @@ def test_published_places_and_noise_stay_as_they_were(seed, number, domain, wide
 
 
 def test_published_recipes_are_recorded_as_they_were_and_changes_beside_them():
-    base = {"canvas": [1024, 512], "patch": [512, 512]}
+    base = {"canvas": [1024, 512], "resampling": "bicubic", "patch": [512, 512]}
     assert Intermediate().describe() == {"name": "intermediate", **base}
     assert Target().describe() == {"name": "target", **base}
-    assert Whole().describe() == {"name": "whole", "canvas": [1024, 512], "patch": [1024, 512]}
+    assert Whole().describe() == {**base, "name": "whole", "patch": [1024, 512]}
     assert Target(overlap=64).describe() == {"name": "target", **base, "overlap": 64}
     assert Intermediate(position="left").describe() == {"name": "intermediate", **base, "position": [0, 0]}
     several = Intermediate(patch_size=(256, 128), patches=3).describe()
-    assert several == {"name": "intermediate", "canvas": [1024, 512], "patch": [256, 128], "patches": 3}
+    assert several == {**base, "name": "intermediate", "patch": [256, 128], "patches": 3}
+
+
+@pytest.mark.parametrize("recipe", [Intermediate(), Target(), Whole()], ids=lambda recipe: recipe.name)
+def test_the_canvas_is_what_pillow_makes_by_default(recipe):
+    coarse = np.random.default_rng(0).integers(0, 255, (64, 128, 3), np.uint8)
+    photograph = Image.fromarray(coarse).resize((2048, 1024), Image.Resampling.NEAREST)
+    canvas = recipe.draw_canvas(photograph).permute(1, 2, 0).numpy()
+    assert (canvas == np.asarray(photograph.resize((1024, 512)))).all()
+
+
+def test_no_part_of_a_position_depends_on_another():
+    """Left and top of each patch, between recipes' neighbours in seed and domain, and the noise, over 500 images."""
+    recipe, drawn = Intermediate(patch_size=200), []
+    for number in range(500):
+        source = f"leftImg8bit/train/city/{number}_leftImg8bit.png"
+        boxes = [
+            recipe.boxes(*choice)[0] for choice in ((0, source, "night"), (1, source, "night"), (0, source, "fog"))
+        ]
+        noise = [derive_seed(0, source, "night", "intermediate", patch, "noise") for patch in (0, 1)]
+        drawn.append([side for box in boxes for side in (box.left, box.top)] + noise)
+    assert_independent(np.array(drawn, float))
 
 
 def test_target_tiles_the_canvas_row_by_row():

@@ -12,11 +12,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from zsda.data.datamodules import hash32
 from zsda.errors import StoreError
 from zsda.evaluation.inference import ScoringTask
 from zsda.models.weights import save_weights
 from zsda.runs import PhaseFolder, write_atomic
+from zsda.seeds import hash32
 
 _log = logging.getLogger(__name__)
 

@@ -15,11 +15,12 @@ from torch import nn
 from zsda.adaptation.callbacks import AtomicCheckpoints, EpochLines, EpochSeed, KeepEpochs
 from zsda.adaptation.schedules import Schedule
 from zsda.adaptation.task import OptimizerFactory, SegmentationTask
-from zsda.data.datamodules import ViewsData, phase_seed
+from zsda.data.datamodules import ViewsData
 from zsda.data.faults import FaultLog
 from zsda.errors import ConfigError
 from zsda.models.weights import load_weights, save_weights
 from zsda.runs import PhaseFolder, RunFolder
+from zsda.seeds import phase_seed
 
 _log = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ def check_phases(phases: Sequence[Phase], data: ViewsData) -> None:
 
 def _train(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolder) -> None:
     L.seed_everything(seed, workers=True, verbose=False)
+    torch.backends.cudnn.deterministic = True  # as published
     task = phase.task(
         model=ingredients.model,
         optimizer=ingredients.optimizer,

@@ -1,6 +1,5 @@
 """LightningDataModules: aligned views for training, settings for evaluation."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.data.generated import GeneratedSet
 from zsda.data.transforms import ClassicalWeather, Effect, EvaluationTransform, TrainingTransform, resize_mask
 from zsda.errors import ConfigError, DataError
+from zsda.seeds import hash32, phase_seed
 
 SOURCE, CLASSICAL = "source", "classical"
 PROTOCOLS = ("sdgpa", "full")
@@ -96,16 +96,6 @@ class ViewsDataset(Dataset[Any]):
         images = {n: picture if self._is_source[n] and picture else read_image(s.image) for n, s in samples.items()}
         views, labels = self._transform(images, mask, hash32(self._seed, epoch, key), self._effects)
         return {"images": views, "mask": labels, "key": key}
-
-
-def hash32(*parts: object) -> int:
-    """Hashes plain values to a seed, the same in every process and on every machine."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big")
-
-
-def phase_seed(seed: int, number: int) -> int:
-    """Returns the seed of the phase with this number, from 0, so that no phase draws again what an earlier one drew."""
-    return hash32(seed, number) if number else seed
 
 
 def check_loading(batch_size: int, num_workers: int) -> None:
@@ -208,7 +198,7 @@ class ViewsData(L.LightningDataModule):
         generated_root: where the generated sets lie, as ``<domain>_<recipe>``.
         domain: name of the domain; None where only the source is trained on.
         transform: augmentation of the training views.
-        batch_size: scenes per step and process.
+        batch_size: scenes of an optimiser step, which the processes share.
         num_workers: loader processes.
         seed: of order and augmentation.
         weather: what the view ``classical`` looks like; see `ClassicalWeather`.
@@ -286,18 +276,23 @@ class ViewsData(L.LightningDataModule):
         return GeneratedSet(self._generated_root / f"{self._domain}_{view}", source, min_layout_score)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Returns shuffled scenes; the last incomplete batch is dropped, as published."""
+        """Returns shuffled scenes; the last incomplete batch is dropped, as published.
+
+        Raises:
+            ConfigError: the processes cannot share a batch evenly, or a share is too small to train on.
+        """
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         dataset = self.training_set
-        if len(dataset) < self._batch_size * world:
+        if len(dataset) < self._batch_size:
             raise ConfigError(
-                f"data.batch_size={self._batch_size} on {world} processes needs {self._batch_size * world} scenes, "
-                f"there are {len(dataset)}; lower data.batch_size"
+                f"data.batch_size={self._batch_size} needs as many scenes, there are {len(dataset)}; lower data.batch_size"
             )
         return DataLoader(
             dataset,
-            sampler=EpochSampler(dataset, world, rank, shuffle=True, seed=self._drawing, drop_last=True),
-            batch_size=self._batch_size,
+            sampler=EpochSampler(
+                dataset, world, rank, shuffle=True, seed=hash32(self._drawing, "order"), drop_last=True
+            ),
+            batch_size=self._own_share(world),
             num_workers=self._num_workers,
             collate_fn=partial(collate, refill=True),
             generator=torch.Generator().manual_seed(self._drawing),
@@ -305,6 +300,33 @@ class ViewsData(L.LightningDataModule):
             persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def share(self, world: int) -> int:
+        """Returns how many scenes of a batch each of ``world`` processes takes.
+
+        Raises:
+            ConfigError: it is no whole number.
+        """
+        share, rest = divmod(self._batch_size, world)
+        if rest:
+            raise ConfigError(
+                f"data.batch_size={self._batch_size} counts the scenes of all devices together and cannot be shared by {world}; "
+                f"give a multiple of {world}, or other trainer.devices="
+            )
+        return share
+
+    def _own_share(self, world: int) -> int:
+        share = self.share(world)
+        if share == 1 and world > 1 and not self._is_synchronised():
+            raise ConfigError(
+                f"data.batch_size={self._batch_size} on {world} devices leaves one scene each, of which batch normalisation learns "
+                "nothing; expected trainer.sync_batchnorm=true, fewer trainer.devices= or a larger data.batch_size="
+            )
+        return share
+
+    def _is_synchronised(self) -> bool:
+        modules = self.trainer.lightning_module.modules() if self.trainer else ()
+        return any(isinstance(module, torch.nn.SyncBatchNorm) for module in modules)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """Returns one loader for each watched set."""

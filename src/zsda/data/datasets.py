@@ -142,7 +142,10 @@ def acdc_samples(root: Path, condition: str, split: str, only_size: Sequence[int
                 f"acdc: none of the {len(images)} images of {condition} {split} is {shape}; give settings.{condition}.only_size=null"
             )
         if len(of_size) < len(images):
-            _log.info("acdc %s %s: %d of %d frames are %s", condition, split, len(of_size), len(images), shape)
+            left_out = len(images) - len(of_size)
+            _log.info(
+                "acdc %s %s: %d of %d frames left out, they are not %s", condition, split, left_out, len(images), shape
+            )
         images = of_size
     return _pair("acdc", images, "_rgb_anon.png", root / "gt" / condition / split, "_gt_{encoding}.png")
 

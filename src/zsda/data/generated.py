@@ -1,5 +1,6 @@
 """Generated sets, which share the labels of the source that they were made from."""
 
+import filecmp
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ class GeneratedSet(SegmentationDataset):
         min_layout_score: leave out images that keep less of their layout, by the manifest; None takes all.
 
     Raises:
-        DataError: the set is not there, holds an image without source, or lacks the scores asked for.
+        DataError: the set is not there, holds an image without source or one that is its source, or lacks the scores asked for.
     """
 
     def __init__(self, root: str | Path, source: Cityscapes, min_layout_score: float | None = None) -> None:
@@ -47,7 +48,8 @@ def generated_samples(
             score against; None takes all.
 
     Raises:
-        DataError: the set is not there, has an image that is none of the source, or lacks layout scores that are asked for.
+        DataError: the set is not there, has an image that is none of the source, or that is its source unedited, or lacks layout
+            scores that are asked for.
     """
     name = root.name
     domain, _, recipe = name.rpartition("_")
@@ -79,15 +81,33 @@ def generated_samples(
             )
         images = kept
     by_key = {sample.key: sample for sample in source}
-    samples = []
+    samples, unedited = [], []
     for image in images:
         key = frame_key(image, "_leftImg8bit.png")
         if key not in by_key:
             raise DataError(
                 f"{name}: {image} has no source image; expected {key}_leftImg8bit.png among the {len(by_key)} of the source"
             )
+        if _is_same_file(image, by_key[key].image):
+            unedited.append(image)
         samples.append(Sample(key, image, by_key[key].label, by_key[key].encoding))
+    if unedited:
+        raise DataError(
+            f"{name}: {len(unedited)} of {len(images)} images are no edits but their source itself, the first is {unedited[0]}; the "
+            f"published code links the {split} split of Cityscapes into its sets: edits of it are made by python -m zsda.generate "
+            f"split={split}, with another domain.name= where the set is not from there"
+        )
     return samples
+
+
+def _is_same_file(image: Path, source: Path) -> bool:
+    """Tells whether an image is a link to its source, or a copy of it to the byte."""
+    try:
+        if image.samefile(source):
+            return True
+        return image.stat().st_size == source.stat().st_size and filecmp.cmp(image, source, shallow=False)
+    except OSError:  # a file that is not there is named when it is read
+        return False
 
 
 def _layout_scores(root: Path) -> dict[str, float | None]:

@@ -3,26 +3,35 @@
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeGuard
 
 # It would ask the package registry for a newer version at every import, which delays and warns where there is no network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-
 import albumentations as A
+import cv2
 import numpy as np
 import torch
+from albumentations.augmentations.pixel import functional as pixel
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from zsda.data.labels import IGNORE
 from zsda.errors import ConfigError
+from zsda.seeds import hash32, uniform
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 _GREY = (124, 116, 104)
-_APART = 0x9E3779B9  # between the seeds of transforms: far, for neighbouring seeds are in use as well
+# albumentations' own transforms would draw the factors themselves, several from one stream.
+_ADJUST: dict[str, Callable[[NDArray[np.uint8], float], NDArray[np.uint8]]] = {
+    "brightness": pixel.adjust_brightness_torchvision,
+    "contrast": pixel.adjust_contrast_torchvision,
+    "saturation": pixel.adjust_saturation_torchvision,
+    "hue": pixel.adjust_hue_torchvision,
+}
 
 Size = Sequence[int]
 """Height, width in pixels."""
@@ -107,6 +116,8 @@ class ClassicalWeather:
 class TrainingTransform:
     """One geometry for all views of a scene, one colour jitter for each (SDGPA, section III-C and its code).
 
+    Each random decision is drawn by itself, from a hash of the seed and its name, so that none depends on another.
+
     Args:
         size: height, width to which images and labels are resized first.
         scale: range of a random enlargement before the crop; None leaves it out, as published.
@@ -154,20 +165,15 @@ class TrainingTransform:
                 f"data.transform: a crop of {tuple(crop)} does not fit into size {tuple(size)}{shrunk} (height, width)"
             )
         self.size = size
-        scaling = [] if scale is None else [A.RandomScale((scale[0] - 1, scale[1] - 1), p=1)]
-        # Without a crop a batch needs one size nevertheless.
-        window = crop if crop is not None else None if scale is None else size
-        cropping = [] if window is None else [A.RandomCrop(*window, pad_if_needed=scale is not None, fill_mask=IGNORE)]
-        self._geometry = [*scaling, *cropping, A.HorizontalFlip(p=flip)]
-        # Four steps instead of one ColorJitter, which would shuffle the order of its operations. They may share a seed: each draws
-        # four factors, and uses another one of them.
-        neutral = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
-        ranges = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
-        steps = [A.ColorJitter(**{**neutral, name: tuple(limits)}, p=1) for name, limits in ranges.items()]
+        self._scale, self._flip = scale, flip
+        self._window = size if crop is None else crop
+        self._jitter = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
         extent = (0.05, 0.25)
-        options: list[A.BasicTransform] = [A.GaussianBlur(p=blur)] if blur else []
-        options += [A.CoarseDropout((1, 1), extent, extent, fill=_GREY, p=cutout)] if cutout else []
-        self._jitter, self._options = A.Compose(steps), A.Compose(options)
+        self._options: dict[str, A.ImageOnlyTransform] = {}
+        if blur:
+            self._options["blur"] = A.GaussianBlur(p=blur)
+        if cutout:
+            self._options["cutout"] = A.CoarseDropout((1, 1), extent, extent, fill=_GREY, p=cutout)
 
     def __call__(
         self,
@@ -181,39 +187,65 @@ class TrainingTransform:
         Args:
             images: view name -> RGB image, of any sizes.
             mask: train ids, uint8 [H, W].
-            seed: non-negative, below 2**32.
+            seed: of this scene at this time.
             effects: view name -> what is done to the resized image before anything else.
 
         Returns:
             View name -> float32 [3, h, w], and the train ids, uint8 [h, w].
         """
-        names, effects = list(images), effects or {}
-        others = {f"view{index}": "image" for index in range(1, len(names))}
-        geometry = A.Compose(self._geometry, additional_targets=others)
-        _seed_apart(geometry.transforms, seed)
-        resized = [resize_image(images[name], self.size) for name in names]
-        resized = [
-            effects[name](image, (seed - 1 - index) % 2**32) if name in effects else image
-            for index, (name, image) in enumerate(zip(names, resized, strict=True))
-        ]
-        result = geometry(
-            image=resized[0], mask=resize_mask(mask, self.size), **dict(zip(others, resized[1:], strict=True))
-        )
+        geometry, effects = self._draw_geometry(seed), effects or {}
         views = {}
-        for index, (name, key) in enumerate(zip(names, ["image", *others], strict=True)):
-            own_seed = (seed + 1 + index) % 2**32
-            _seed_apart([self._jitter, *self._options.transforms], own_seed)
-            views[name] = normalise(self._options(**self._jitter(image=result[key]))["image"])
-        return views, torch.from_numpy(np.array(result["mask"]))
+        for name, image in images.items():
+            pixels = resize_image(image, self.size)
+            if name in effects:
+                pixels = effects[name](pixels, hash32(seed, "effect", name))
+            pixels = geometry.apply(pixels, cv2.INTER_LINEAR, fill=0)
+            views[name] = normalise(self._change_colours(pixels, seed, name))
+        labels = geometry.apply(resize_mask(mask, self.size), cv2.INTER_NEAREST, fill=IGNORE)
+        return views, torch.from_numpy(labels.copy())
+
+    def _draw_geometry(self, seed: int) -> "_Geometry":
+        factor = 1.0 if self._scale is None else _within(self._scale, uniform(seed, "scale"))
+        scaled = [round(side * factor) for side in self.size]
+        slack = [max(0, side - length) for side, length in zip(scaled, self._window, strict=True)]
+        top, left = (int(uniform(seed, name) * (room + 1)) for name, room in zip(("top", "left"), slack, strict=True))
+        return _Geometry((scaled[0], scaled[1]), top, left, self._window, uniform(seed, "mirror") < self._flip)
+
+    def _change_colours(self, image: NDArray[np.uint8], seed: int, view: str) -> NDArray[np.uint8]:
+        for name, limits in self._jitter.items():  # in the published order
+            image = _ADJUST[name](image, _within(limits, uniform(seed, name, view)))
+        for name, option in self._options.items():
+            option.set_random_seed(hash32(seed, name, view))
+            image = option(image=image)["image"]
+        return image
 
 
-def _seed_apart(transforms: Sequence[A.BasicTransform | A.BaseCompose], seed: int) -> None:
-    """Seeds transforms that must not depend on each other, the first with the seed itself.
+@dataclass(frozen=True)
+class _Geometry:
+    """What is done to the place of every pixel: scaled to a size, cut to a window, filled up where that is larger, mirrored."""
 
-    A Compose would give one seed to all, so that each would draw the same numbers: only the upper crops would be mirrored.
-    """
-    for number, transform in enumerate(transforms):
-        transform.set_random_seed((seed + number * _APART) % 2**32)
+    scaled: tuple[int, int]
+    top: int
+    left: int
+    window: Size
+    mirrored: bool
+
+    def apply(self, pixels: NDArray[np.uint8], interpolation: int, fill: int) -> NDArray[np.uint8]:
+        """Maps uint8 [H, W] or [H, W, C] to [h, w] or [h, w, C]."""
+        if pixels.shape[:2] != self.scaled:
+            pixels = cv2.resize(pixels, self.scaled[::-1], interpolation=interpolation)
+        height, width = self.window
+        pixels = pixels[self.top : self.top + height, self.left : self.left + width]
+        down, across = height - pixels.shape[0], width - pixels.shape[1]
+        if down or across:
+            # Half on each side.
+            sides = (down // 2, down - down // 2, across // 2, across - across // 2)
+            pixels = cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=[fill] * 3)
+        return pixels[:, ::-1] if self.mirrored else pixels
+
+
+def _within(limits: Sequence[float], share: float) -> float:
+    return limits[0] + (limits[1] - limits[0]) * share
 
 
 def _check_size(key: str, size: object) -> None:

@@ -49,5 +49,5 @@ class LayoutJudge:
         device = next(self.network.parameters()).device
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             (prediction,) = predict_labels(self.network, image[None].to(device), [mask])
-        score = scores(confusion_matrix(prediction.cpu(), mask, NUM_CLASSES))["miou_present"].item()
+        score = scores(confusion_matrix(prediction.cpu(), mask.cpu(), NUM_CLASSES))["miou_present"].item()
         return None if np.isnan(score) else round(score, 4)

@@ -2,7 +2,6 @@
 
 import copy
 import importlib
-import importlib.metadata
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +14,13 @@ from zsda.errors import ConfigError
 from zsda.generation.domains import Domain
 from zsda.generation.pipelines import check_pipeline, digest_pipeline, find_pipeline, load_pipeline, scheduler_names
 from zsda.hardware import is_fast_in_bf16
+from zsda.runs import versions
 from zsda.shipped import located
 
 _log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
-_PACKAGES = ("zsda", "torch", "diffusers", "transformers")
 _SCHEDULER_KEYS = (
     "beta_start",
     "beta_end",
@@ -228,7 +227,7 @@ class InstructPix2PixEditor:
             "scheduler": {"name": type(scheduler).__name__, **schedule},
             "steps": self.steps,
             "precision": self._precision,
-            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+            "versions": versions("torch", "diffusers", "transformers"),
         }
 
     def _loaded(self) -> Any:  # noqa: ANN401 - diffusers is not typed

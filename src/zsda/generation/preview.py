@@ -17,7 +17,8 @@ from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.domains import Domain
 from zsda.generation.editors import InstructPix2PixEditor, edit_in_turns
 from zsda.generation.gate import find_flaw
-from zsda.generation.recipes import Recipe, derive_seed
+from zsda.generation.recipes import Recipe
+from zsda.seeds import derive_seed
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ SDGPA (Luo, Zhao, Liu, IROS 2025, arXiv 2508.03300): an *intermediate* image has
 between source and target; in a *target* image every patch is edited. The defaults are the published ones. No networks here.
 """
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import product
@@ -18,25 +16,7 @@ from torch import Tensor
 
 from zsda.errors import ConfigError
 from zsda.generation.tiling import Box, feather, place, spread
-
-
-def derive_seed(seed: int, source: str, domain: str, recipe: str, patch_index: int, purpose: str) -> int:
-    """Hashes what an edit depends on into a seed of 63 bits.
-
-    The result depends on nothing else, so an image gets the same patch position and the same noise whatever the order,
-    the batch size, the number of workers or devices, and however often a run was interrupted.
-
-    Args:
-        seed: the seed of the run.
-        source: path of the source image relative to its data set, in POSIX form.
-        domain: name of the domain.
-        recipe: name of the recipe.
-        patch_index: number of the patch within the image.
-        purpose: what the seed is for: ``position``, ``noise``, or ``noise1``, ``noise2`` and so on for further attempts at a
-            patch whose edit was no good.
-    """
-    key = json.dumps([seed, source, domain, recipe, patch_index, purpose], separators=(",", ":"))
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+from zsda.seeds import derive_seed
 
 
 class Recipe(ABC):
@@ -73,11 +53,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def boxes(self, seed: int, source: str, domain: str) -> list[Box]:
-        """Says where the patches lie; the arguments are those of `derive_seed`."""
+        """Says where the patches lie; the arguments are those of `zsda.seeds.derive_seed`."""
 
     def describe(self) -> dict[str, Any]:
         """Returns the values as they are recorded beside a generated set."""
-        return {"name": self.name, "canvas": list(self.canvas), "patch": list(self.patch)}
+        return {"name": self.name, "canvas": list(self.canvas), "resampling": "bicubic", "patch": list(self.patch)}
 
     def check_fits(self, multiple: int) -> None:
         """Refuses patches that the editor cannot take as they are.
@@ -96,8 +76,8 @@ class Recipe(ABC):
             )
 
     def draw_canvas(self, image: Image.Image) -> Tensor:
-        """Resizes an RGB image to the canvas, uint8 [3, H, W]."""
-        resized = image.resize(self.canvas, Image.Resampling.LANCZOS)
+        """Resizes an RGB image to the canvas as the published code does, bicubically; uint8 [3, H, W]."""
+        resized = image.resize(self.canvas, Image.Resampling.BICUBIC)
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous()
 
     def cut(self, canvas: Tensor, boxes: Sequence[Box]) -> Tensor:

@@ -113,11 +113,13 @@ class PatchDataModule(LightningDataModule):
 
     Raises:
         ConfigError: the batch size is less than 1, or the number of workers negative.
+        StoreError: a link within the set leads to where images would be written.
     """
 
     def __init__(self, patches: SourcePatches, store: GeneratedStore, batch_size: int, num_workers: int = 0) -> None:
         super().__init__()
         check_loading(batch_size, num_workers)
+        store.check_places(patches.paths)
         self.patches, self.store = patches, store
         self.batch_size, self.num_workers = batch_size, num_workers
         self.prepare_data_per_node = False  # one process of all brings the store in order

@@ -74,6 +74,22 @@ class GeneratedStore:
         self._lines: dict[str, dict[str, Any]] = {}
         self._check()
 
+    def check_places(self, sources: Sequence[str]) -> None:
+        """Refuses to write images into a folder that a link within the set leads to: they may be originals.
+
+        Raises:
+            StoreError: there is such a link on the way to the place of one of these sources.
+        """
+        folders = {
+            folder for source in sources for folder in (self.root / source).parents if self.root in folder.parents
+        }
+        links = sorted(folder for folder in folders if folder.is_symlink())
+        if links:
+            raise StoreError(
+                f"{links[0]} is a link to {links[0].resolve()}, where images would be overwritten; expected a folder of the set: remove "
+                "the link, or use another domain.name= (cityscapes_root=true makes a folder of links for other code beside the set)"
+            )
+
     def recover(self, source_root: Path, sources: Sequence[str]) -> None:
         """Brings the set in order after whatever happened to the last run; to be called by one process.
 

@@ -13,9 +13,10 @@ from zsda.errors import ConfigError, ModelError
 from zsda.generation.domains import Domain
 from zsda.generation.editors import Editor, Edits, edit_in_turns
 from zsda.generation.gate import Rejected, find_flaw
-from zsda.generation.recipes import Recipe, derive_seed
+from zsda.generation.recipes import Recipe
 from zsda.generation.source import PatchDataModule
 from zsda.generation.store import Edited, count_attempts
+from zsda.seeds import derive_seed
 
 _log = logging.getLogger(__name__)
 

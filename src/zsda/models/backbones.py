@@ -1,11 +1,22 @@
 """ResNets as feature extractors, with ImageNet weights where asked for."""
 
+import logging
+
 import torchvision
 from torch import Tensor, nn
 
 from zsda.errors import ConfigError, ModelError
 
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+IMAGENET = {
+    "resnet18": "IMAGENET1K_V1",
+    "resnet34": "IMAGENET1K_V1",
+    "resnet50": "IMAGENET1K_V2",  # SDGPA's and ZoDi's: resnet50-11ad3fa6
+    "resnet101": "IMAGENET1K_V1",  # ZoDi's and HIAST's: resnet101-5d3b4d8f
+    "resnet152": "IMAGENET1K_V1",
+}
+"""The ResNets, and the file of torchvision that each starts from: for those of the papers, the published one."""
+
+_log = logging.getLogger(__name__)
 
 _PLAIN = ("resnet18", "resnet34")  # torchvision dilates bottlenecks only
 _STRIDES = {32: [False, False, False], 16: [False, False, True], 8: [False, True, True]}
@@ -15,12 +26,12 @@ class ResNetFeatures(nn.Module):
     """A torchvision ResNet (He et al., CVPR 2016) without its classifier; torchvision's key names are kept.
 
     Args:
-        name: one of `RESNETS`.
-        pretrained: load torchvision's newest ImageNet weights (``IMAGENET1K_V2`` for ResNet-50).
+        name: one of `IMAGENET`.
+        pretrained: load torchvision's ImageNet weights: those of `IMAGENET`, or others by their name there.
         output_stride: pixels per feature of the last stage, 32, 16 or 8; below 32 the last stages dilate instead of striding.
 
     Raises:
-        ConfigError: an unknown name or stride, or a stride that only bottleneck networks can have.
+        ConfigError: an unknown name, stride or name of weights, or a stride that only bottleneck networks can have.
         ModelError: the weights cannot be fetched.
     """
 
@@ -33,10 +44,10 @@ class ResNetFeatures(nn.Module):
     layer3: nn.Sequential
     layer4: nn.Sequential
 
-    def __init__(self, name: str, pretrained: bool = False, output_stride: int = 32) -> None:
+    def __init__(self, name: str, pretrained: bool | str = False, output_stride: int = 32) -> None:
         super().__init__()
-        if name not in RESNETS:
-            raise ConfigError(f"unknown backbone {name!r}; expected one of {', '.join(RESNETS)}")
+        if name not in IMAGENET:
+            raise ConfigError(f"unknown backbone {name!r}; expected one of {', '.join(IMAGENET)}")
         if output_stride not in _STRIDES or (output_stride < 32 and name in _PLAIN):
             possible = "32" if name in _PLAIN else "32, 16 or 8"
             raise ConfigError(f"output_stride={output_stride} with {name}; expected {possible}")
@@ -60,12 +71,22 @@ def _width(stage: nn.Module) -> int:
     return int(getattr(last, "conv3", getattr(last, "conv2", None)).out_channels)  # type: ignore[union-attr]  # one of both exists
 
 
-def _resnet(name: str, pretrained: bool, output_stride: int) -> nn.Module:
+def _resnet(name: str, pretrained: bool | str, output_stride: int) -> nn.Module:
     dilated = {} if output_stride == 32 else {"replace_stride_with_dilation": _STRIDES[output_stride]}
+    weights = _imagenet_file(name, pretrained) if pretrained else None
     try:
-        return torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None, **dilated)
+        return torchvision.models.get_model(name, weights=weights, **dilated)
     except (OSError, RuntimeError) as error:
         raise ModelError(imagenet_unreachable(name, error)) from error
+
+
+def _imagenet_file(name: str, pretrained: bool | str) -> str:
+    chosen = IMAGENET[name] if pretrained is True else str(pretrained)
+    known = [weights.name for weights in torchvision.models.get_model_weights(name)]
+    if chosen not in known:
+        raise ConfigError(f"model.pretrained={pretrained} with {name}; expected true, false or {', '.join(known)}")
+    _log.info("%s starts from torchvision's %s", name, chosen)
+    return chosen
 
 
 def imagenet_unreachable(name: str, error: Exception) -> str:

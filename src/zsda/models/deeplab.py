@@ -22,6 +22,13 @@ def _resize(maps: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def _initialise(head: nn.Module) -> None:
+    """Gives every convolution of a head the published start values (He et al., ICCV 2015, equation 10): gain sqrt 2, fan-in."""
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+
+
 class _PooledContext(nn.Sequential):
     """The image-level branch of the pyramid: pooled to one pixel and spread again."""
 
@@ -45,7 +52,7 @@ class ASPP(nn.Module):
         super().__init__()
         dilated = [_conv_bn_relu(inputs, width, 3, rate) for rate in rates]
         self.convs = nn.ModuleList([_conv_bn_relu(inputs, width), *dilated, _PooledContext(inputs, width)])
-        self.project = nn.Sequential(*_conv_bn_relu(width * len(self.convs), width), nn.Dropout(0.1))
+        self.project = nn.Sequential(*_conv_bn_relu(width * len(self.convs), width), nn.Dropout(0.5))
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps [B, inputs, h, w] to [B, width, h, w]."""
@@ -72,7 +79,8 @@ class DeepLabV3Plus(nn.Module):
     Args:
         num_classes: output channels; the published networks have 20, the last of them "void".
         backbone: a torchvision ResNet, ``resnet18`` to ``resnet152``.
-        pretrained: start the backbone from ImageNet weights.
+        pretrained: start the backbone from ImageNet weights: the published ones, or others of torchvision by their name; see
+            `zsda.models.backbones.IMAGENET`.
         output_stride: pixels per feature that the pyramid sees: 32, 16 or 8.
         rates: dilation of the pyramid's 3x3 branches.
         width: channels of the pyramid and the decoder.
@@ -87,7 +95,7 @@ class DeepLabV3Plus(nn.Module):
         self,
         num_classes: int,
         backbone: str = "resnet50",
-        pretrained: bool = False,
+        pretrained: bool | str = False,
         output_stride: int = 32,
         rates: Sequence[int] = (6, 12, 18),
         width: int = 256,
@@ -97,6 +105,7 @@ class DeepLabV3Plus(nn.Module):
         self.backbone = ResNetFeatures(backbone, pretrained, output_stride)
         low_level, *_, high_level = self.backbone.out_channels
         self.classifier = _Decoder(low_level, skip, ASPP(high_level, rates, width), width, num_classes)
+        _initialise(self.classifier)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits [B, num_classes, H, W]."""

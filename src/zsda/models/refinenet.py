@@ -115,14 +115,15 @@ class RefineNet(nn.Module):
     Args:
         num_classes: output channels; the published networks have 20, the last of them "void".
         backbone: a torchvision ResNet, ``resnet18`` to ``resnet152``.
-        pretrained: start the backbone from ImageNet weights.
+        pretrained: start the backbone from ImageNet weights: the published ones, or others of torchvision by their name; see
+            `zsda.models.backbones.IMAGENET`.
 
     Raises:
         ConfigError: an unknown backbone.
         ModelError: the ImageNet weights cannot be fetched.
     """
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", pretrained: bool = False) -> None:
+    def __init__(self, num_classes: int, backbone: str = "resnet50", pretrained: bool | str = False) -> None:
         super().__init__()
         self.backbone = ResNetFeatures(backbone, pretrained)
         self.classifier = _Decoder(self.backbone.out_channels[::-1], num_classes)

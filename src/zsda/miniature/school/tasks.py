@@ -13,9 +13,9 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from zsda.data.datamodules import hash32
 from zsda.hardware import is_fast_in_bf16
 from zsda.miniature.school.parts import Part
+from zsda.seeds import hash32
 
 SHIFT = 3.0
 """How far the noise levels of the lessons are shifted towards much noise (Esser et al., ICML 2024, section 5.3.2).
