@@ -101,7 +101,7 @@ def test_an_experiment_is_the_published_procedure(domain):
         "_target_": "zsda.models.deeplab.DeepLabV3Plus",
         "num_classes": 20,
         "backbone": "resnet50",
-        "pretrained": True,
+        "pretrained": "IMAGENET1K_V2",
         "output_stride": 32,
         "rates": [6, 12, 18],
         "width": 256,
@@ -125,7 +125,7 @@ def test_an_experiment_is_the_published_procedure(domain):
     assert (data["batch_size"], data["min_layout_score"], data["source"]["split"]) == (4, None, "train")
     assert (config.world.name, data["seed"]) == ("real", 42)
 
-    # What the numbers come to: the rate of each epoch of both phases, and the file that the backbone starts from.
+    # What the numbers come to: the rate of each epoch of both phases.
     parameter = torch.nn.Parameter(torch.zeros(1))
     for phase in (first, second):
         optimizer = build(config.optimizer)([parameter])
@@ -135,7 +135,16 @@ def test_an_experiment_is_the_published_procedure(domain):
             assert rate == pytest.approx(max(1e-3 * (1 - epoch / 100) ** 0.9, 1e-6), abs=1e-12)
             optimizer.step()
             schedule.step()
-    assert backbones.IMAGENET["resnet50"] == "IMAGENET1K_V2"
+
+
+@pytest.mark.parametrize("network", ["deeplabv3plus", "refinenet"])
+def test_the_imagenet_file_of_a_backbone_is_named_in_the_config(network):
+    for backbone, file in (("resnet50", "IMAGENET1K_V2"), ("resnet101", "IMAGENET1K_V1")):
+        words = [f"model={network}", f"model.backbone={backbone}"]
+        assert compose("train", *words).model.pretrained == file == backbones.IMAGENET[backbone]
+        assert compose("train", *words, "world=miniature").model.pretrained is False
+        assert compose("train", *words, "model.pretrained=false").model.pretrained is False
+    assert compose("train", f"model={network}", "model.backbone=resnet152").model.pretrained is True
 
 
 @pytest.mark.parametrize(("trainer", "devices"), [("auto", 1), ("cpu", 1), ("gpu", 1), ("ddp", -1)])
@@ -157,7 +166,23 @@ def test_an_experiment_is_trained_in_the_published_precision_on_any_device(train
         (["method=source_only", "model=smp"], ["method=source_only (published: sdgpa)", "model=smp (published: real)"]),
         (["+trainer.accumulate_grad_batches=2"], ["trainer.accumulate_grad_batches=2 (published: nothing)"]),
         (["world=miniature"], ["world=miniature (published: real)"]),
-        (["model.pretrained=false", "optimizer=adamw"], ["optimizer=adamw (published: sgd)", "model.pretrained=False (published: True)"]),
+        (
+            ["world=miniature", "method=source_only", "domain=night", "data.batch_size=2"],
+            [
+                "world=miniature (published: real)",
+                "domain=night (published: snow)",
+                "method=source_only (published: sdgpa)",
+                "data.batch_size=2 (published: 4)",
+            ],
+        ),
+        (["world=miniature", "model=smp"], ["world=miniature (published: real)", "model=smp (published: real)"]),
+        (["data.domain=night"], ["data.domain=night (published: snow)"]),
+        (["data.source.root=/mine"], ["data.source.root=/mine (published: data/cityscapes)"]),
+        (["trainer.precision=32"], []),
+        (["trainer=ddp", "+trainer.num_nodes=2"], []),
+        (["trainer.devices=2"], ["trainer.devices=2 (published: 1)"]),
+        (["model.pretrained=false"], ["model.pretrained=False (published: IMAGENET1K_V2)"]),
+        (["optimizer=adamw"], ["optimizer=adamw (published: sgd)"]),
     ],
 )  # fmt: skip
 def test_what_leaves_the_published_setting_is_told(words, told):

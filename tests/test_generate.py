@@ -161,7 +161,17 @@ def test_what_is_no_link_of_ours_stays(editor, folder):
     result = generate(folder, editor, *words)
     assert result.returncode == 2
     assert "gtFine: expected nothing, or a link to ../cityscapes/gtFine; move it away" in one_line(result)
+    assert not (folder / "data/night_target").exists(), "it is said before anything is made"
     (folder / "data/night_target_cityscapes/gtFine").rmdir()
+    result = generate(folder, editor, *words, "split=val")
+    assert result.returncode == 2
+    assert "no edits for cityscapes_root=true; make them first, with split=train" in one_line(result)
+    (folder / "elsewhere").mkdir()
+    (folder / "data/night_target_cityscapes/leftImg8bit").symlink_to(folder / "elsewhere")
+    result = generate(folder, editor, *words)
+    assert "leftImg8bit is a link to" in one_line(result)
+    assert not list((folder / "elsewhere").iterdir())
+    (folder / "data/night_target_cityscapes/leftImg8bit").unlink()
     for _ in range(2):  # made, and found as it is
         assert generate(folder, editor, *words).returncode == 0
 

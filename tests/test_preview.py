@@ -71,7 +71,7 @@ def test_a_sentence_of_ones_own_goes_all_the_way(world_with_sets, editor, tmp_pa
         "model.pretrained=false",
     )  # fmt: skip
     assert 4 <= kept < 8, "scenes that score the same"
-    assert f"{kept} scenes; {8 - kept} more of source are not in every view" in shown
+    assert f"phase 2 of 2, target: target + intermediate, {kept} scenes" in shown
 
 
 @pytest.mark.parametrize(

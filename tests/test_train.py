@@ -89,6 +89,8 @@ def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, worl
             ["trainer.devices=2", "+trainer.strategy=ddp", "data.batch_size=3"],
             "cannot be shared by 2; give a multiple of 2",
         ),
+        ("", ["trainer.devices=2", "+trainer.strategy=ddp"], "data.batch_size=2 on 2 devices leaves one scene each"),
+        ("", ["published=dusk"], "dusk"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(zsda, copied_world, own_configs, tmp_path, damage, more, message):

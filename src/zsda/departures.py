@@ -11,21 +11,10 @@ from zsda.config import plain
 from zsda.runs import differences, without
 
 _GROUPS = ("world", "domain", "method", "model", "optimizer", "schedule")
-# What the papers leave to the reader, what is read from other keys, and how devices share a batch, which makes it no other batch.
-_FREE = (
-    "seed",
-    "data_root",
-    "world",
-    "data.domain",
-    "data.weather",
-    "data.seed",
-    "data.source.root",
-    "data.validation.root",
-    "data.generated_root",
-    "data.watch",
-    "trainer.devices",
-    "trainer.sync_batchnorm",
-)
+# What the papers leave to the reader: where data lies, what is watched; which of several seeds a run has; what stands elsewhere, too.
+_FREE = ("seed", "data.seed", "data_root", "data.watch", "world")
+_SHARING = ("trainer.devices", "trainer.num_nodes", "trainer.sync_batchnorm")
+_FP32 = (32, "32", "32-true")
 
 
 def departures(config: DictConfig, unread: Sequence[str] = ()) -> list[str]:
@@ -36,22 +25,41 @@ def departures(config: DictConfig, unread: Sequence[str] = ()) -> list[str]:
         unread: dotted keys that make no difference to the result.
 
     Returns:
-        ``<key>=<value> (published: <value>)`` for each; empty if the training is the published one, or names none.
+        ``<key>=<value> (published: <value>)`` for each. Another world is told as such: of its own sizes, lengths, network and
+        precision only what the command line changes is named.
     """
     if config.published is None:
         return []
-    published = hydra.compose("train", overrides=[f"experiment={config.published}"], return_hydra_config=True)
-    with open_dict(published):
-        expected = published.pop("hydra").runtime.choices
-    chosen = choices()
+    words = [f"experiment={config.published}"]
+    chosen, (published, expected) = choices(), _compose(words)
     others = [group for group in _GROUPS if chosen[group] != expected[group]]
     if "world" in others:
-        others = ["world"]  # it brings its own sizes, lengths and network
+        published, of_the_world = _compose([*words, f"world={chosen['world']}"])
+        others = [group for group in others if group == "world" or chosen[group] != of_the_world[group]]
     told = [f"{group}={chosen[group]} (published: {expected[group]})" for group in others]
-    if "world" in others:
-        return told
-    before, now = (without(plain(one), (*unread, *_FREE, *others)) for one in (published, config))
+    published.data_root = config.data_root  # other keys refer to it
+    free = [*_FREE, *unread, *others, *_followed(config, published)]
+    before, now = (without(plain(one), free) for one in (published, config))
     return told + [f"{key}={_value(now, key)} (published: {_value(before, key)})" for key in differences(before, now)]
+
+
+def _compose(words: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
+    """Returns a config of ``train`` and the options that were chosen for it."""
+    config = hydra.compose("train", overrides=list(words), return_hydra_config=True)
+    with open_dict(config):
+        return config, config.pop("hydra").runtime.choices
+
+
+def _followed(config: DictConfig, published: DictConfig) -> list[str]:
+    """Names the keys whose values differ without making a difference."""
+    domain = config.domain.name if config.domain is not None else None
+    keys = [f"data.{key}" for key in ("domain", "weather") if config.data.get(key) == domain]
+    if config.trainer.get("sync_batchnorm"):
+        keys += _SHARING  # the devices share one batch and its statistics
+    same = config.trainer.precision in _FP32 and published.trainer.precision in _FP32
+    if same or published.trainer.precision == "fast":  # which is what suits the device
+        keys.append("trainer.precision")
+    return keys
 
 
 def _value(settings: Mapping[str, Any], dotted: str) -> Any:  # noqa: ANN401 - a plain value

@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
     from zsda.choosing import layout_judge
     from zsda.data.datasets import Cityscapes
     from zsda.data.faults import FaultLog
-    from zsda.generation.cityscapes_root import link_cityscapes_root
+    from zsda.generation.cityscapes_root import CityscapesRoot
     from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores
     from zsda.generation.source import PatchDataModule, SourcePatches
     from zsda.generation.store import GeneratedStore
@@ -56,15 +56,19 @@ def main(config: DictConfig) -> None:
         store = GeneratedStore(data_root / f"{domain.name}_{recipe.name}", settings, config.retries)
         data = PatchDataModule(patches, store, config.batch_size, config.num_workers)
         task = GenerationTask(editor, recipe, domain, seed, config.batch_size, faults, config.retries)
-        sets.append((task, data))
-    for task, data in sets:
+        linked = CityscapesRoot(store.root, source.root) if config.cityscapes_root else None
+        if linked is not None:
+            linked.check_edits(config.split)
+        sets.append((task, data, linked))
+    for task, data, linked in sets:
         complete_set(trainer, task, data)
         if judge is not None:
             scored = LayoutData(data.patches, data.store, source, judge, config.num_workers)
             scorer = make_trainer(callbacks=[LayoutWriter(), RichProgressBar(leave=True)])
             complete_scores(scorer, LayoutTask(judge, unscored), scored)
-        if config.cityscapes_root and trainer.is_global_zero:
-            _log.info("a Cityscapes root: %s", link_cityscapes_root(data.store.root, source.root))
+        if linked is not None and trainer.is_global_zero:
+            linked.link()
+            _log.info("a Cityscapes root: %s", linked.root)
     for log in (faults, unscored):
         log.conclude(f"the sets of domain {domain.name} are finished")
 

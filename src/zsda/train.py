@@ -24,6 +24,7 @@ _UNREAD = (
     "image_guidance",
     "fog_frames",
     "layout_network",
+    "imagenet",
 )
 # What may differ between two starts of one run: where it runs and what it writes, not what it computes.
 VOLATILE = (
@@ -59,7 +60,8 @@ def main(config: DictConfig) -> float | None:
     if config.model.get("weights") is not None:
         load_start_weights(model, located(config.model.weights))
     make_trainer = trainer_factory(config.trainer)
-    data.share(make_trainer(logger=False, enable_checkpointing=False).world_size)
+    processes = make_trainer(logger=False, enable_checkpointing=False).world_size
+    data.check_shared(processes, bool(config.trainer.get("sync_batchnorm")))
     ingredients = Ingredients(
         model=model,
         data=data,
@@ -73,9 +75,10 @@ def main(config: DictConfig) -> float | None:
     run = RunFolder(Path(config.runs_root) / config.name)
     check_phases(phases, data)
     unread = (*VOLATILE, *_unseen(phases))
+    departed = departures(config, unread)
     settings = without(plain(config), unread)
     run.claim(settings, choices(), [phase.name for phase in phases], provenance(), write=process_rank() == 0)
-    if departed := departures(config, unread):
+    if departed:
         _log.info("not the published setting of experiment=%s: %s", config.published, ", ".join(departed))
     last = run_phases(phases, ingredients, run)
     _log.info(

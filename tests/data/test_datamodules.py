@@ -188,6 +188,23 @@ def test_a_damaged_image_leaves_the_rest_of_its_batch(copied_world):
     assert len({key for batch in found for key in batch["key"]}) == 7
 
 
+def test_a_process_whose_only_scene_is_damaged_takes_another(copied_world):
+    """Each of two processes has one scene of a step: without a stand-in, one would wait for the other for ever."""
+    victims = sorted((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))[:2]
+    for victim in victims:
+        victim.write_bytes(victim.read_bytes()[:300])
+    data = views_data(copied_world)
+    data.trainer = process(0, 2)
+    data.select(["source", "target"])
+    found = batches(data)
+    assert [len(batch["mask"]) for batch in found] == [1, 1, 1, 1]
+    told = {fault.message for batch in found for fault in batch["faults"]}
+    assert all(any(victim.name in message for victim in victims) for message in told)
+    good, stand_in = data.training_set[(0, 2)], data.training_set[(0, 1)].stand_in
+    assert stand_in["key"] == good["key"]
+    assert torch.equal(stand_in["images"]["target"], good["images"]["target"])
+
+
 def test_a_missing_set_says_how_to_make_it(world):
     with pytest.raises(DataError, match=r"night_target: no folder .*make it with python -m zsda.generate"):
         views_data(world).select(["source", "target"])
@@ -208,9 +225,9 @@ def test_a_batch_of_one_is_refused_before_batch_normalisation_fails(world_with_s
         views_data(world_with_sets, batch_size=1)
 
 
-def process(rank, world, network=None):
+def process(rank, world):
     """What a loader asks its trainer for."""
-    return SimpleNamespace(global_rank=rank, world_size=world, lightning_module=network or torch.nn.BatchNorm2d(3))
+    return SimpleNamespace(global_rank=rank, world_size=world)
 
 
 def test_processes_share_the_batch_of_one(world_with_sets):
@@ -227,13 +244,13 @@ def test_processes_share_the_batch_of_one(world_with_sets):
 def test_a_batch_that_processes_cannot_share_is_refused(world_with_sets):
     data = views_data(world_with_sets, batch_size=4)
     data.trainer = process(0, 3)
-    with pytest.raises(ConfigError, match=r"data.batch_size=4 .* cannot be shared by 3; give a multiple of 3"):
-        data.train_dataloader()
-    data.trainer = process(0, 4)
+    for share in (data.train_dataloader, lambda: data.check_shared(3, synchronised=True)):
+        with pytest.raises(ConfigError, match=r"data.batch_size=4 .* cannot be shared by 3; give a multiple of 3"):
+            share()
     with pytest.raises(ConfigError, match=r"on 4 devices leaves one scene each.*trainer.sync_batchnorm=true"):
-        data.train_dataloader()
-    data.trainer = process(0, 4, torch.nn.SyncBatchNorm(3))
-    assert data.train_dataloader().batch_size == 1
+        data.check_shared(4, synchronised=False)
+    data.check_shared(4, synchronised=True)
+    data.check_shared(2, synchronised=False)
 
 
 def test_an_epoch_of_cityscapes_has_the_published_number_of_steps(world_with_sets):

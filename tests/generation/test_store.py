@@ -137,6 +137,15 @@ def test_a_changed_source_is_edited_again(root, origin):
     assert store.finished() == {SOURCES[0], SOURCES[1]}
 
 
+def test_lines_are_not_written_through_a_link(root, origin, tmp_path):
+    root.mkdir()
+    (tmp_path / "precious").write_text("as it was")
+    (root / "manifest.0.jsonl.part").symlink_to(tmp_path / "precious")
+    with pytest.raises(StoreError, match=r"cannot write or read .*manifest.0.jsonl.part"):
+        fill(root, origin)
+    assert (tmp_path / "precious").read_text() == "as it was"
+
+
 def test_other_splits_stay(root, origin):
     fill(root, origin)
     store = GeneratedStore(root, SETTINGS)

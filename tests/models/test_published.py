@@ -1,7 +1,9 @@
+import importlib
 import io
 import logging
 import os
 import re
+import struct
 import zipfile
 from collections import OrderedDict
 from fractions import Fraction
@@ -15,6 +17,7 @@ from zsda.errors import ModelError
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.published import load_published
 from zsda.models.refinenet import RefineNet
+from zsda.models.torch_files import read_torch_file
 from zsda.models.weights import load_start_weights, load_weights
 
 
@@ -142,21 +145,63 @@ def function():
         (lambda path: Executed, "tests.models.test_published.Executed"),
         (lambda path: function, "tests.models.test_published.function"),
         (lambda path: np.ones(3), "numpy._core.multiarray._reconstruct"),
-        (lambda path: np.int64(3), "numpy.dtypes.Int64DType"),
-        (lambda path: np.float32(3), "numpy.dtypes.Float32DType"),
+        (lambda path: np.int64(3), "numpy.dtype(i8)"),
+        (lambda path: np.float32(3), "numpy.dtype(f4)"),
+        (lambda path: np.datetime64("2026-01-01"), "numpy.dtype(M8)"),
         (lambda path: Path("weights"), "pathlib.PosixPath"),
         (lambda path: {"lr": Fraction(1, 3)}, "fractions.Fraction"),
     ],
-    ids=["system call", "code", "class", "function", "array", "integer", "float32", "path", "fraction"],
+    ids=["system call", "code", "class", "function", "array", "integer", "float32", "date", "path", "fraction"],
 )
 def test_what_is_no_weight_is_refused_and_nothing_executed(tmp_path, intruder, name):
     model, path = Small(), tmp_path / "weights.pth.tar"
     torch.save({"model_state_dict": wrapped(model.state_dict()), "args": intruder(tmp_path)}, path)
-    with pytest.raises(
-        ModelError, match=f"it holds {re.escape(name)}, (which is no weight, )?and nothing of it was exec"
-    ):
+    with pytest.raises(ModelError, match=f"it holds {re.escape(name)}, which is no weight, and nothing of it was exec"):
         load_published(model, path)
     assert not (tmp_path / "executed").exists()
+
+
+class Written:
+    """Pickles as a call of a name with any arguments, as no honest file would have it."""
+
+    def __init__(self, name, *arguments, state=None):
+        self.name, self.arguments, self.state = name, arguments, state
+
+    def __reduce__(self):
+        module, _, attribute = self.name.rpartition(".")
+        return getattr(importlib.import_module(module), attribute), self.arguments, self.state
+
+
+SCALAR, DTYPE = "numpy._core.multiarray.scalar", "numpy.dtype"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Written(SCALAR, Written(DTYPE, "i8"), b"12345678"),
+        Written(SCALAR, Written(DTYPE, "V2000000000"), b""),
+        Written(SCALAR, Written(DTYPE, "O"), b"12345678"),
+        Written(SCALAR, Written(DTYPE, "f8"), b"1234567"),
+        Written(SCALAR, Written(DTYPE, "f8"), [1.0]),
+        Written(SCALAR, 3, b"12345678"),
+        Written(DTYPE, [("a", "O"), ("b", "f8")]),
+        Written(DTYPE, "V2000000000"),
+    ],
+    ids=["integer", "huge", "object", "short", "list", "no type", "structure", "type alone"],
+)
+def test_only_a_float64_of_numpy_is_let_in(tmp_path, content):
+    path = tmp_path / "weights.pth.tar"
+    torch.save({"model_state_dict": wrapped(Small().state_dict()), "best_miou": content}, path)
+    with pytest.raises(ModelError, match=r"it holds numpy\.(dtype|scalar)\S*, which is no weight, and nothing of it"):
+        load_published(Small(), path)
+
+
+def test_a_float64_whose_flags_were_forged_is_a_float(tmp_path):
+    path = tmp_path / "weights.pth.tar"
+    forged = Written(DTYPE, "f8", False, True, state=(3, "<", None, None, None, -1, -1, 63))
+    torch.save({"model_state_dict": {}, "best_miou": Written(SCALAR, forged, struct.pack("<d", 0.43))}, path)
+    found = read_torch_file(path)["best_miou"]
+    assert (type(found), found) == (float, 0.43)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])

@@ -18,6 +18,7 @@ from zsda.seeds import hash32, phase_seed
 
 SOURCE, CLASSICAL = "source", "classical"
 PROTOCOLS = ("sdgpa", "full")
+_TRIES = 16  # scenes in a row, after which a set is too damaged for another to stand in
 
 
 class EpochSampler(DistributedSampler[tuple[int, int]]):
@@ -80,9 +81,19 @@ class ViewsDataset(Dataset[Any]):
         return f"{' + '.join(self._samples)}, {len(self.keys)} scenes{''.join(rest)}"
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
-        """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index)."""
+        """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index).
+
+        A damaged scene is a `Fault` in which one of the next scenes stands in: every process must have its share of a batch.
+        """
         epoch, index = place
-        return load_or_fault(lambda: self._load(epoch, self.keys[index]))
+        scene = load_or_fault(partial(self._load, epoch, self.keys[index]))
+        if not isinstance(scene, Fault) or scene.fatal:
+            return scene
+        for step in range(1, min(_TRIES, len(self))):
+            other = load_or_fault(partial(self._load, epoch, self.keys[(index + step) % len(self)]))
+            if not isinstance(other, Fault):
+                return scene._replace(stand_in=other)
+        return scene
 
     def _load(self, epoch: int, key: str) -> dict[str, Any]:
         samples = {name: by_key[key] for name, by_key in self._samples.items()}
@@ -279,7 +290,7 @@ class ViewsData(L.LightningDataModule):
         """Returns shuffled scenes; the last incomplete batch is dropped, as published.
 
         Raises:
-            ConfigError: the processes cannot share a batch evenly, or a share is too small to train on.
+            ConfigError: the processes cannot share a batch evenly, or there are fewer scenes than one takes.
         """
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         dataset = self.training_set
@@ -292,9 +303,9 @@ class ViewsData(L.LightningDataModule):
             sampler=EpochSampler(
                 dataset, world, rank, shuffle=True, seed=hash32(self._drawing, "order"), drop_last=True
             ),
-            batch_size=self._own_share(world),
+            batch_size=self.share(world),
             num_workers=self._num_workers,
-            collate_fn=partial(collate, refill=True),
+            collate_fn=collate,
             generator=torch.Generator().manual_seed(self._drawing),
             drop_last=True,
             persistent_workers=self._num_workers > 0,
@@ -315,18 +326,21 @@ class ViewsData(L.LightningDataModule):
             )
         return share
 
-    def _own_share(self, world: int) -> int:
-        share = self.share(world)
-        if share == 1 and world > 1 and not self._is_synchronised():
+    def check_shared(self, world: int, synchronised: bool) -> None:
+        """Refuses batches that several processes cannot share.
+
+        Args:
+            world: number of processes.
+            synchronised: whether batch normalisation sees the shares of all of them.
+
+        Raises:
+            ConfigError: a share is no whole number, or too small for a batch normalisation of its own.
+        """
+        if self.share(world) == 1 and not synchronised:
             raise ConfigError(
                 f"data.batch_size={self._batch_size} on {world} devices leaves one scene each, of which batch normalisation learns "
                 "nothing; expected trainer.sync_batchnorm=true, fewer trainer.devices= or a larger data.batch_size="
             )
-        return share
-
-    def _is_synchronised(self) -> bool:
-        modules = self.trainer.lightning_module.modules() if self.trainer else ()
-        return any(isinstance(module, torch.nn.SyncBatchNorm) for module in modules)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """Returns one loader for each watched set."""

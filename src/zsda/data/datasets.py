@@ -66,7 +66,8 @@ def read_image(path: Path) -> Image.Image:
         raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
 
 
-def _image_size(path: Path) -> tuple[int, int] | None:
+def image_size(path: Path) -> tuple[int, int] | None:
+    """Returns width and height without reading the pixels; None if the file is no image."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             return image.size
@@ -135,7 +136,7 @@ def acdc_samples(root: Path, condition: str, split: str, only_size: Sequence[int
     if only_size is not None:
         if not isinstance(only_size, Sequence) or len(only_size) != 2:
             raise ConfigError(f"settings.{condition}.only_size={only_size}; expected [width,height] in pixels, or null")
-        of_size = [image for image in images if _image_size(image) in (tuple(only_size), None)]
+        of_size = [image for image in images if image_size(image) in (tuple(only_size), None)]
         shape = "x".join(map(str, only_size))
         if not of_size:
             raise DataError(

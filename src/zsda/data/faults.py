@@ -21,10 +21,17 @@ _SHOWN = 8
 
 
 class Fault(NamedTuple):
-    """What was wrong with one sample; ``fatal`` where leaving it out would hide a mistake in the whole set."""
+    """What was wrong with one sample.
+
+    Attributes:
+        message: names it.
+        fatal: leaving it out would hide a mistake in the whole set.
+        stand_in: a good sample that takes its place, in a training whose batches must not shrink.
+    """
 
     message: str
     fatal: bool
+    stand_in: dict[str, Any] | None = None
 
 
 def load_or_fault(load: Callable[[], dict[str, Any]]) -> dict[str, Any] | Fault:
@@ -38,20 +45,20 @@ def load_or_fault(load: Callable[[], dict[str, Any]]) -> dict[str, Any] | Fault:
 def collate(
     samples: Sequence[dict[str, Any] | Fault],
     stack: Callable[[list[dict[str, Any]]], dict[str, Any]] = default_collate,
-    refill: bool = False,
 ) -> dict[str, Any]:
-    """Makes a batch of the good samples; ``faults`` lists the others, and is all there is if no sample is good.
+    """Makes a batch of the good samples and of those that stand in for others; it may be empty.
 
     Args:
         samples: what a dataset returned.
         stack: makes a batch of good samples.
-        refill: repeat good samples in place of the others, for a training whose batches must not shrink.
+
+    Returns:
+        The batch, and in ``faults`` what was wrong.
     """
-    good = [sample for sample in samples if not isinstance(sample, Fault)]
-    if refill and good:
-        good = [good[index % len(good)] for index in range(len(samples))]
+    usable = [sample.stand_in if isinstance(sample, Fault) else sample for sample in samples]
+    good = [sample for sample in usable if sample is not None]
     batch = stack(good) if good else {}
-    return {**batch, "faults": [sample for sample in samples if isinstance(sample, Fault)]}
+    return {**batch, "faults": [s._replace(stand_in=None) for s in samples if isinstance(s, Fault)]}
 
 
 class FaultLog:

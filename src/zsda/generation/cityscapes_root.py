@@ -16,42 +16,65 @@ from zsda.runs import describe_os_error
 _IMAGES = "leftImg8bit"
 
 
-def link_cityscapes_root(root: Path, source: Path) -> Path:
-    """Makes, or completes, a Cityscapes root of relative links, so that it may be moved together with what it links to.
+class CityscapesRoot:
+    """The folder of links of one generated set. Nothing is written before `link`.
+
+    The links are relative, so that it may be moved together with what it links to.
 
     Args:
-        root: the folder of a generated set that holds edits of the train split.
-        source: the Cityscapes root that was edited.
-
-    Returns:
-        The folder ``<root>_cityscapes``.
+        root: the folder of the generated set.
+        source: the Cityscapes root that is edited.
 
     Raises:
-        StoreError: the set has no edits of the train split, something else lies where a link belongs, or the file system refuses.
+        StoreError: something else lies where a link belongs.
     """
-    edits = root / _IMAGES / "train"
-    if not edits.is_dir():
-        raise StoreError(
-            f"{root}: no edits of the train split to link; make them with python -m zsda.generate split=train"
-        )
-    linked = root.with_name(f"{root.name}_cityscapes")
-    wanted = {linked / _IMAGES / "train": edits, linked / "gtFine": source / "gtFine"}
-    for split in ("val", "test"):
-        if (source / _IMAGES / split).is_dir():
-            wanted[linked / _IMAGES / split] = source / _IMAGES / split
-    for link, target in wanted.items():
-        _link(link, target)
-    return linked
 
+    def __init__(self, root: Path, source: Path) -> None:
+        self.root = root.with_name(f"{root.name}_cityscapes")
+        self._edits = root / _IMAGES / "train"
+        splits = {split: source / _IMAGES / split for split in ("val", "test")}
+        targets = {f"{_IMAGES}/{split}": images for split, images in splits.items() if images.is_dir()}
+        self._targets = {f"{_IMAGES}/train": self._edits, "gtFine": source / "gtFine", **targets}
+        for folder in (self.root, self.root / _IMAGES):
+            if folder.is_symlink():
+                raise StoreError(
+                    f"{folder} is a link to {folder.resolve()}; expected nothing, or a folder of links: move it away"
+                )
+        for name in self._targets:
+            link, relative = self.root / name, self._relative(name)
+            if (link.is_symlink() or link.exists()) and not self._is_made(name):
+                raise StoreError(f"{link}: expected nothing, or a link to {relative}; move it away")
 
-def _link(link: Path, target: Path) -> None:
-    relative = os.path.relpath(target.absolute(), link.parent.absolute())
-    if link.is_symlink() and link.readlink() == Path(relative):
-        return
-    if link.is_symlink() or link.exists():
-        raise StoreError(f"{link}: expected nothing, or a link to {relative}; move it away")
-    try:
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(relative)
-    except OSError as error:
-        raise StoreError(describe_os_error(error, link)) from error
+    def check_edits(self, split: str) -> None:
+        """Refuses a set that has nothing to be linked as ``train``.
+
+        Args:
+            split: the one that is about to be edited.
+
+        Raises:
+            StoreError: it is another split, and there are no edits of the train split.
+        """
+        if split != "train" and not self._edits.is_dir():
+            raise StoreError(f"{self._edits}: no edits for cityscapes_root=true; make them first, with split=train")
+
+    def link(self) -> None:
+        """Makes the links that are not there.
+
+        Raises:
+            StoreError: the file system refuses.
+        """
+        for name in self._targets:
+            if not self._is_made(name):
+                link = self.root / name
+                try:
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    link.symlink_to(self._relative(name))
+                except OSError as error:
+                    raise StoreError(describe_os_error(error, link)) from error
+
+    def _relative(self, name: str) -> str:
+        return os.path.relpath(self._targets[name].absolute(), (self.root / name).parent.absolute())
+
+    def _is_made(self, name: str) -> bool:
+        link = self.root / name
+        return link.is_symlink() and link.readlink() == Path(self._relative(name))

@@ -14,6 +14,7 @@ import fcntl
 import io
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -241,7 +242,8 @@ class GeneratedStore:
     def _append(self, record: dict[str, Any], rank: int) -> None:
         path = self.root / f"manifest.{rank}.jsonl.part"
         try:
-            with path.open("ab") as file:
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            with os.fdopen(handle, "ab") as file:
                 file.write(_line(record))
         except OSError as error:
             raise StoreError(describe_os_error(error, path)) from error

@@ -33,6 +33,8 @@ def library_model(
 
     The network itself raises ConfigError for images of a size that it cannot halve often enough.
     """
+    if not isinstance(pretrained, bool):
+        raise ConfigError(f"model.pretrained={pretrained} with model=smp; expected true or false")
     try:
         model = smp.create_model(architecture, encoder, None, classes=num_classes, **options)
     except (KeyError, ValueError, RuntimeError, TypeError) as error:

@@ -1,32 +1,56 @@
 """PyTorch's own files, read as data: tensors and plain values, never anything that is executed."""
 
+import pickle
 import re
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from zsda.errors import ModelError
 
 
-def _numpy_float64() -> list[Any]:
-    """Names what a float64 of NumPy consists of in a file: the scores so far in the papers' checkpoints. Nothing else is let in."""
-    make = np.float64(0).__reduce__()[0]
-    modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # in files of NumPy 1 and 2
-    return [np.dtype, np.dtypes.Float64DType, *((make, f"{module}.scalar") for module in modules)]
+class _Float64:
+    """Stands for NumPy's type float64 while a file is read; what the file would set of it is not looked at."""
+
+    def __setstate__(self, state: object) -> None:
+        """Takes byte order and flags, which never change what 8 bytes in the papers' files mean."""
+
+
+def _dtype(name: object, *_flags: object) -> _Float64:
+    if name != "f8":
+        raise pickle.UnpicklingError(f"GLOBAL numpy.dtype({re.sub(r'[^0-9A-Za-z]', '', str(name))[:12]})")
+    return _Float64()
+
+
+def _scalar(dtype: object, content: object) -> float:
+    if not isinstance(dtype, _Float64) or not isinstance(content, bytes) or len(content) != struct.calcsize("<d"):
+        raise pickle.UnpicklingError("GLOBAL numpy.scalar")
+    return float(struct.unpack("<d", content)[0])
+
+
+# A float64 of NumPy, as the papers' checkpoints hold their scores, consists of these names. Ours are called in their place: NumPy's
+# would make numbers of any type and size of what a file says.
+_FLOAT64: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_dtype, "numpy.dtype"),
+    (_scalar, "numpy.core.multiarray.scalar"),  # NumPy 1
+    (_scalar, "numpy._core.multiarray.scalar"),
+    (_Float64, "numpy.dtypes.Float64DType"),
+]
 
 
 def read_torch_file(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
     """Returns what ``torch.save`` wrote, on the CPU, read with ``weights_only=True``.
 
-    A float64 of NumPy is read as well.
+    A float64 of NumPy is read as well, and becomes a float.
 
     Raises:
         ModelError: the file is damaged, or holds more than tensors and plain values.
     """
     try:
-        with torch.serialization.safe_globals(_numpy_float64()):
+        with torch.serialization.safe_globals(_FLOAT64):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # What a damaged file makes the reader stumble over is not enumerable; that it cannot be read is all there is to know.
@@ -41,9 +65,6 @@ def _reason(error: Exception) -> str:
             f"it holds {refused.group(1)}, which is no weight, and nothing of it was executed; expected tensors and plain values "
             "only: save the state dict alone where the file was made"
         )
-    built = re.search(r"but got <class '([^']+)'>", text)
-    if built:
-        return f"it holds {built.group(1)}, and nothing of it was executed; expected tensors, plain values and float64 of NumPy only"
     # torch explains at length how to load the file nevertheless, and last what is wrong.
     what = text.rpartition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
     return f"{what[:200] or type(error).__name__}; expected a complete file of tensors and plain values only"
