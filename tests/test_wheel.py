@@ -69,4 +69,4 @@ def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
         done = run(command, *world, *words, cwd=tmp_path, env=installed)
         assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs"]
-    assert (tmp_path / "runs/game_sdgpa_seed0/eval/day+game_sdgpa/scores.json").is_file()
+    assert (tmp_path / "runs/game_sdgpa_seed42/eval/day+game_sdgpa/scores.json").is_file()
