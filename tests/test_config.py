@@ -5,10 +5,11 @@ import pytest
 import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from omegaconf import OmegaConf, open_dict
 
 from zsda.adaptation.schedules import Horizon
-from zsda.config import build, build_network, conf_dir
+from zsda.config import build, build_network, conf_dir, trainer_factory
 from zsda.departures import departures
 from zsda.models import backbones
 from zsda.train import VOLATILE
@@ -294,3 +295,16 @@ def test_the_command_line_wins_over_the_experiment_and_the_world():
     assert config.domain.name == "night"
     assert config.data.source.root == "/elsewhere/cityscapes"
     assert list(config.data.transform.size) == [128, 256]
+
+
+def test_lightning_neither_requeues_a_job_of_slurm_nor_looks_for_what_another_left(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"")
+    for name, value in (("NTASKS", "1"), ("JOB_ID", "1"), ("JOB_NAME", "batch"), ("PROCID", "0")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    make = trainer_factory(compose("train", "trainer=cpu").trainer)
+    trainer = make(logger=False, enable_checkpointing=False)
+    environment = trainer._accelerator_connector.cluster_environment
+    assert isinstance(environment, SLURMEnvironment)
+    assert not environment.auto_requeue
+    assert trainer._checkpoint_connector._hpc_resume_path is None

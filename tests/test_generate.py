@@ -272,6 +272,16 @@ def compose_generate(*words: str):
         return compose("generate", list(words))
 
 
+def test_a_set_goes_on_with_the_same_editor_elsewhere(reference, editor, tmp_path):
+    folder = tmp_path / "moved"
+    shutil.copytree(reference, folder)
+    result = generate(folder, shutil.copytree(editor, tmp_path / "renamed"), "domain=night")
+    assert result.returncode == 0, result.stderr
+    for name in SETS:
+        assert f"{name}: 0 made, 12 were there already" in result.stdout
+    assert digests(folder / "data") == digests(reference / "data")
+
+
 def test_recipes_and_steps_are_the_published_ones_unless_changed():
     config = compose_generate("domain=snow")
     recipes = build(config.recipes)

@@ -11,13 +11,13 @@ import zsda
 ROOT = Path(zsda.__file__).parent
 RUNGS = [
     {"errors", "__init__"},
-    {"hardware", "shipped", "seeds"},
-    {"runs", "config", "command"},
+    {"hardware", "shipped", "seeds", "records"},
+    {"runs", "locks", "config", "command"},
     {"data"},
     {"models", "pseudo_labels", "miniature"},
     {"evaluation"},
     {"generation", "adaptation", "reporting"},
-    {"miniature.school", "choosing", "departures"},
+    {"miniature.school", "choosing", "departures", "recording"},
 ]
 RUNG = {room: height for height, rooms in enumerate(RUNGS) for room in rooms}
 COMMAND = len(RUNGS)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import zsda
+from tests.reporting.made import phase_report
 from zsda.errors import StoreError
 from zsda.runs import (
     RunFolder,
+    RunRecord,
     differences,
     latest_finished_run,
     matching_runs,
@@ -39,15 +41,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         write_atomic(tmp_path / "file/inside.png", b"")
 
 
-def claim(run, **settings):
-    run.claim(settings, {"model": "smp"}, ["one", "two"], {"started": "now"})
+def claim(run, files=None, **settings):
+    record = RunRecord(
+        header=None, settings=settings, choices={"model": "smp"}, phases=["one", "two"], files=files or {"source": "a"}
+    )
+    run.claim(record, {"started": "now"})
 
 
 def test_a_run_continues_with_equal_settings_and_remembers_each_start(tmp_path):
     run = RunFolder(tmp_path / "run")
     claim(run, seed=1, data={"size": [1, 2]})
     claim(run, seed=1, data={"size": [1, 2]})
-    assert len(run.record()["starts"]) == 2
+    assert len(run.record().starts) == 2
     assert run.phase_names() == ["one", "two"]
 
 
@@ -59,14 +64,14 @@ def test_a_run_with_other_settings_is_refused(tmp_path):
         StoreError, match=r"other settings \(data.size was \[1, 2\] and is now \[3, 4\]; seed was 1 and is now 2\)"
     ):
         claim(run, seed=2, data={"size": [3, 4]})
-    assert run.record()["settings"]["seed"] == 1
+    assert run.record().settings["seed"] == 1
 
 
 def test_a_run_that_trained_nothing_yet_may_be_corrected(tmp_path):
     run = RunFolder(tmp_path / "run")
     claim(run, seed=1)
     claim(run, seed=2)
-    assert run.record()["settings"]["seed"] == 2
+    assert run.record().settings["seed"] == 2
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
@@ -82,7 +87,7 @@ def test_the_latest_finished_run_is_the_one_whose_last_phase_ended_last(tmp_path
         claim(run)
         for phase in phases:
             write_atomic(run.phase(phase).weights, b"")
-            run.phase(phase).finish({})
+            run.phase(phase).finish(phase_report())
         time.sleep(0.01)
     assert latest_finished_run(tmp_path).path.name == "new"
 
@@ -92,9 +97,9 @@ def test_the_epochs_that_a_phase_kept_end_with_its_last(tmp_path):
     for epoch in (100, 5, 20):
         write_atomic(phase.epoch_weights(epoch), b"")
     write_atomic(phase.path / "epochs/.0040.safetensors.part", b"")
-    phase.finish({"epochs": 103})
+    phase.finish(phase_report(epochs=103))
     assert list(phase.kept().items()) == [*((e, phase.epoch_weights(e)) for e in (5, 20, 100)), (103, phase.weights)]
-    phase.finish({"epochs": 100})
+    phase.finish(phase_report(epochs=100))
     assert phase.kept()[100] == phase.weights, "kept twice, the same"
 
 

@@ -29,6 +29,12 @@ def test_a_run_folder_explains_itself(trained):
     assert record["phases"] == ["intermediate", "target"]
     assert record["settings"]["domain"]["prompt"] == "Make it evening"
     assert record["settings"]["model"]["backbone"] == "resnet18"
+    header = record["header"]
+    assert (header["method"], header["domain"], header["seed"], header["size"]) == ("sdgpa", "night", 0, [64, 128])
+    assert (header["world"], header["experiment"]) == ("real", "tiny")
+    assert header["network"]["option"] == "real"
+    assert header["network"]["arguments"]["backbone"] == "resnet18"
+    assert "_target_" not in json.dumps(record)
     assert record["starts"][0]["versions"]["zsda"]
     for phase, steps in (("intermediate", 8), ("target", 4)):
         assert json.loads((run / phase / "phase.json").read_text())["steps"] == steps
@@ -53,6 +59,74 @@ def test_other_settings_never_continue_a_run(zsda, trained, own_configs, world_w
     result = zsda("train", *words(own_configs, world_with_sets, "optimizer.lr=0.5"), cwd=trained)
     assert result.returncode == 2
     assert "other settings (optimizer.lr was 0.001 and is now 0.5); give the new one another name=" in one_line(result)
+
+
+@pytest.mark.parametrize("how", ["moved", "relative", "linked"])
+def test_where_the_data_lies_does_not_matter(zsda, trained, own_configs, copied_world, tmp_path, how):
+    shutil.copytree(trained / "runs", tmp_path / "work/runs")
+    if how == "linked":
+        (tmp_path / "link").symlink_to(copied_world)
+    root = {"moved": copied_world, "relative": "../data", "linked": tmp_path / "link"}[how]
+    result = zsda("train", *words(own_configs, root))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("finished before, skipped") == 2
+    starts = json.loads((tmp_path / "work/runs" / RUN / "run.json").read_text())["starts"]
+    assert len({start["data_root"] for start in starts}) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "views"),
+    [("target", "target"), ("source", "intermediate, source, target")],
+)
+def test_other_data_never_continues_a_run(zsda, trained, own_configs, copied_world, tmp_path, change, views):
+    shutil.copytree(trained / "runs", tmp_path / "work/runs")
+    folder = {"target": "night_target", "source": "cityscapes"}[change]
+    image = next((copied_world / folder / "leftImg8bit/train").glob("*/*.png"))
+    image.write_bytes(image.read_bytes() + b"\0")
+    if change == "source":
+        label = next((copied_world / "cityscapes/gtFine/train").glob("*/*labelIds.png"))
+        label.write_bytes(label.read_bytes() + b"\0")
+    result = zsda("train", *words(own_configs, copied_world))
+    assert result.returncode == 2
+    assert f"holds a run that was trained on other files of {views} (names or sizes differ" in one_line(result)
+
+
+def test_start_weights_count_by_their_content(zsda, world_with_sets, tmp_path):
+    torch.save(DeepLabV3Plus(20, "resnet18").state_dict(), tmp_path / "a.pth")
+    shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth")
+    words = [*ONE_STEP, f"data_root={world_with_sets}"]
+    assert zsda("train", *words, f"model.weights={tmp_path / 'a.pth'}").returncode == 0
+    assert "finished before, skipped" in zsda("train", *words, f"model.weights={tmp_path / 'b.pth'}").stdout
+    torch.save(DeepLabV3Plus(20, "resnet18").state_dict(), tmp_path / "b.pth")
+    other = zsda("train", *words, f"model.weights={tmp_path / 'b.pth'}")
+    assert "other settings (model.weights was" in one_line(other)
+
+
+SLURM = {
+    "JOB_ID": "4711", "JOB_NAME": "batch", "NTASKS": "1", "NTASKS_PER_NODE": "1", "PROCID": "0", "LOCALID": "0",
+    "NODEID": "0", "NNODES": "1", "NODELIST": "localhost", "JOB_NODELIST": "localhost",
+}  # fmt: skip
+
+
+def test_under_slurm_a_phase_goes_on_from_its_own_checkpoint_alone(
+    zsda, trained, own_configs, world_with_sets, tmp_path
+):
+    """Whatever Lightning would resume from lies in the working folder, and in those of the run and its phases."""
+    folder = tmp_path / "work"
+    state = torch.load(trained / "runs" / RUN / "intermediate/last.ckpt", weights_only=True)
+    for place in (folder, *(folder / "runs" / RUN / phase for phase in (".", "intermediate", "target"))):
+        place.mkdir(parents=True, exist_ok=True)
+        torch.save(state, place / "hpc_ckpt_1.ckpt")
+    env = {f"SLURM_{name}": value for name, value in SLURM.items()}
+    result = zsda("train", *words(own_configs, world_with_sets), env=env)
+    assert result.returncode == 0, result.stderr
+    for phase in ("intermediate", "target"):
+        here, straight = (
+            read_weights(root / "runs" / RUN / phase / "weights.safetensors") for root in (folder, trained)
+        )
+        assert all((here[key] == straight[key]).all() for key in straight), phase
+    scored = zsda("eval", "setting=day", f"run={RUN}", f"data_root={world_with_sets}", "trainer=cpu", env=env)
+    assert scored.returncode == 0, scored.stderr
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, world_with_sets, tmp_path):

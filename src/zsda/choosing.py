@@ -1,20 +1,18 @@
 """The networks that a command line names: by a run, or by a file of weights and ``model=``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import hydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from zsda.command import config_error, given
+from zsda.command import given
 from zsda.config import build_network
 from zsda.errors import ConfigError
 from zsda.evaluation.layout import LayoutJudge
 from zsda.evaluation.subjects import Subject
 from zsda.models.weights import check_weights, load_weights
+from zsda.recording import recorded_network
 from zsda.runs import RunFolder, file_digest, latest_finished_run
 from zsda.shipped import located
 
@@ -43,14 +41,13 @@ def run_subject(
     """
     _check_size(size)
     folder = run.finished_phase(phase)
-    record = run.record()
-    settings = record["settings"]
-    node = _recorded_network(record["choices"]["model"], settings["model"])
+    header = run.header()
+    node = recorded_network(header.network)
     part = "" if folder.path.name == run.phase_names()[-1] else folder.path.name
     return Subject(
         title=f"{run.path.name}/{part}".rstrip("/"),
         weights=folder.weights,
-        size=list(size or settings["data"]["transform"]["size"]),
+        size=list(size or header.size),
         out=out or run.path / purpose / part,
         build=partial(build_network, node, pretrained=False),
         epochs=folder.kept(),
@@ -132,20 +129,3 @@ def _folder_name(weights: Path) -> str:
 def _check_size(size: object) -> None:
     if size is not None and not isinstance(size, Sequence):
         raise ConfigError(f"size={size}; expected height and width in pixels, e.g. size=[512,1024]")
-
-
-def _recorded_network(option: str, values: Mapping[str, Any]) -> DictConfig:
-    """Returns the config of a network as a run recorded it: our own file of that option of ``model``, with the run's plain values.
-
-    What stands in a run folder is data, so a ``_target_`` is never taken from there.
-
-    Raises:
-        ConfigError: no such option in ``conf/`` or in the ``--config-dir`` folders.
-    """
-    try:
-        node = hydra.compose("eval", overrides=[f"model={option}"]).model
-    except HydraException as error:
-        message = config_error(error, "eval")
-        raise ConfigError(f"{message}; if model={option} is your own, give its --config-dir") from error
-    known = {key: value for key, value in values.items() if key in node and not key.startswith("_")}
-    return OmegaConf.merge(node, known)  # type: ignore[return-value]  # a DictConfig and a dict give a DictConfig

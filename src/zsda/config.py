@@ -4,7 +4,7 @@ Only files of ``conf/`` (or of a ``--config-dir`` that the user names) may carry
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.errors import ConfigError, ZsdaError
+
+# Where Lightning looks for hpc_ckpt_*, which it would load in place of a phase's own checkpoint.
+_NO_FOLDER = os.devnull
 
 
 def conf_dir() -> Path:
@@ -124,9 +127,9 @@ def trainer_factory(node: DictConfig) -> Callable[..., Any]:
         node.precision = _precision(node)  # so that a run records what it was, and is not continued in another one
     make = build(node)
 
-    def guarded(**arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
+    def guarded(plugins: Sequence[Any] = (), **arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
         try:
-            return make(**arguments)
+            return make(plugins=[*plugins, *_slurm()], default_root_dir=_NO_FOLDER, **arguments)
         except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"trainer: {reason}; trainer=auto takes what the machine has") from error
@@ -134,6 +137,14 @@ def trainer_factory(node: DictConfig) -> Callable[..., Any]:
     # Once for nothing, so that a missing device is said before anything is begun.
     guarded(logger=False, enable_checkpointing=False)
     return guarded
+
+
+def _slurm() -> list[Any]:
+    """Returns Lightning's plugin for a job of Slurm, without its requeueing, which resumes any training of the working folder."""
+    from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+    in_job = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
+    return [SLURMEnvironment(auto_requeue=False)] if in_job else []
 
 
 def _precision(node: DictConfig) -> str:

@@ -1,13 +1,20 @@
 """``python -m zsda.generate``: edits source images into generated sets."""
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from zsda.command import command
+from zsda.command import command, process_rank
 from zsda.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
+from zsda.locks import owned
+
+if TYPE_CHECKING:
+    from zsda.generation.domains import Domain
+    from zsda.generation.recipes import Recipe
 
 _log = logging.getLogger(__name__)
 
@@ -15,8 +22,15 @@ _log = logging.getLogger(__name__)
 @command("generate")
 def main(config: DictConfig) -> None:
     """Makes, or completes, one generated set for each recipe."""
-    domain, recipes, seed = build_domain(config), build_recipes(config), seed_of(config)  # before the slow imports
+    domain, recipes = build_domain(config), build_recipes(config)
+    seed_of(config)
+    roots = [Path(config.data_root) / f"{domain.name}_{recipe.name}" for recipe in recipes]
+    # Before the slow imports, and by one process for all: who comes second must not wait long to be told.
+    with owned(*(roots if process_rank() == 0 else [])):
+        _generate(config, domain, dict(zip(roots, recipes, strict=True)))
 
+
+def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Recipe]") -> None:
     from lightning.pytorch.callbacks import RichProgressBar
 
     from zsda.choosing import layout_judge
@@ -29,8 +43,7 @@ def main(config: DictConfig) -> None:
     from zsda.generation.task import GenerationTask, StoreWriter, complete_set
 
     prepare_world(config)
-    data_root = Path(config.data_root)
-    source = Cityscapes(data_root / "cityscapes", config.split)
+    source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
     make_trainer = partial(
         trainer_factory(config.trainer),
         logger=False,
@@ -40,22 +53,24 @@ def main(config: DictConfig) -> None:
     )
     trainer = make_trainer(callbacks=[StoreWriter(), RichProgressBar(leave=True)])
     judge = layout_judge(config.layout, config.model, config.world.size, Path(config.runs_root))
-    chosen = [SourcePatches(source, recipe, domain, seed, config.limit) for recipe in recipes]
+    chosen = {
+        root: SourcePatches(source, recipe, domain, config.seed, config.limit) for root, recipe in recipes.items()
+    }
     editor = build(config.editor).to(trainer.strategy.root_device)
     faults, unscored = FaultLog(), FaultLog("not scored")
     # All sets are checked before the first is begun: that one may take hours.
     sets = []
-    for patches in chosen:
+    for root, patches in chosen.items():
         recipe = patches.recipe
         settings = {
             "domain": domain.describe(),
             "recipe": recipe.describe(),
-            "seed": seed,
+            "seed": config.seed,
             "editor": editor.describe(),
         }
-        store = GeneratedStore(data_root / f"{domain.name}_{recipe.name}", settings, config.retries)
+        store = GeneratedStore(root, settings, config.retries)
         data = PatchDataModule(patches, store, config.batch_size, config.num_workers)
-        task = GenerationTask(editor, recipe, domain, seed, config.batch_size, faults, config.retries)
+        task = GenerationTask(editor, recipe, domain, config.seed, config.batch_size, faults, config.retries)
         linked = CityscapesRoot(store.root, source.root) if config.cityscapes_root else None
         if linked is not None:
             linked.check_edits(config.split)

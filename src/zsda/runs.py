@@ -4,6 +4,7 @@ import errno
 import fnmatch
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -14,12 +15,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from zsda import __version__
 from zsda.errors import ConfigError, StoreError
+from zsda.records import NAME, PlainName, Record, check_plain, read_record
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_log = logging.getLogger(__name__)
 
 
 def check_folder_name(key: str, name: str) -> None:
@@ -28,9 +32,11 @@ def check_folder_name(key: str, name: str) -> None:
     Raises:
         ConfigError: it is empty, or a path.
     """
-    if not _PLAIN_NAME.fullmatch(str(name)):
+    if not re.fullmatch(NAME, str(name)):
         raise ConfigError(f"{key}={name} cannot name a folder; expected letters, digits, _ - . and + only, and no path")
 
+
+_FOREIGN_RUN = "it is none that this version of python -m zsda.train wrote: train it anew, or score its weights with ckpt=FILE model=..."
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_ERRORS = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -81,6 +87,105 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _scalar_or_list(value: Any) -> Any:  # noqa: ANN401 - a JSON value
+    if isinstance(value, Mapping):
+        raise ValueError("expected a number, a text or a list")
+    if isinstance(value, list):
+        return [_scalar_or_list(inner) for inner in value]
+    return value
+
+
+Plain = Annotated[Any, AfterValidator(_scalar_or_list)]
+"""A plain scalar, or a list of them."""
+
+
+def _option(value: str) -> str:
+    if any(part.startswith("/") or ".." in part.split("/") for part in value.strip("[]").split(",")):
+        raise ValueError("expected names of options, no paths")
+    return value
+
+
+_Option = Annotated[str, AfterValidator(_option)]
+_Side = Annotated[int, Field(ge=1, le=2**15)]
+
+
+class NetworkRecord(Record):
+    """What a network is built from: an option of the config group ``model``, and the arguments of its classes.
+
+    Attributes:
+        option: its name among the configs.
+        classes: place in that config -> class that is built there; the network's own stands under ``model``. They are compared
+            with those of the option, never built.
+        arguments: dotted name -> plain value.
+    """
+
+    option: _Option
+    classes: dict[str, str]
+    arguments: dict[str, Plain]
+
+
+class RunHeader(Record):
+    """What a training is, for those who read its folder.
+
+    Attributes:
+        method: how it was trained.
+        domain: what it was adapted to; None where no phase looks at its images.
+        seed: of the training.
+        world: where its data came from.
+        experiment: the option that was chosen, if any.
+        size: height, width that the network saw.
+        network: what it is.
+    """
+
+    method: PlainName
+    domain: PlainName | None
+    seed: int
+    world: _Option
+    experiment: _Option | None
+    size: Annotated[list[_Side], Field(min_length=2, max_length=2)]
+    network: NetworkRecord
+
+
+class RunRecord(Record):
+    """``run.json``.
+
+    Attributes:
+        header: what is read of it to evaluate and to report; None in a run of another command than ``zsda.train``.
+        settings: plain values that determine the result, compared when it is continued.
+        choices: config group -> chosen option.
+        phases: names of the phases, in their order.
+        files: view -> fingerprint of the files that it is trained on, wherever they lie.
+        starts: where, when and how it was started, once for each start.
+    """
+
+    header: RunHeader | None
+    settings: dict[str, Any]
+    choices: dict[str, _Option]
+    phases: Annotated[list[PlainName], Field(min_length=1)]
+    files: dict[str, str] = Field(default_factory=dict)
+    starts: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class PhaseReport(Record):
+    """``phase.json``, which is written when a phase is finished.
+
+    Attributes:
+        epochs: how many it took.
+        steps: how many optimiser steps.
+        seconds: of its last start.
+        resumed: whether that start went on from a checkpoint.
+        left_out: damaged files that were not used.
+        watched: name -> last value of what was watched.
+    """
+
+    epochs: Annotated[int, Field(ge=0)]
+    steps: Annotated[int, Field(ge=0)]
+    seconds: float
+    resumed: bool
+    left_out: list[str]
+    watched: dict[str, float]
+
+
 class PhaseFolder:
     """``runs/<name>/<phase>/``: the checkpoint to resume from while it runs, its weights and report when it is finished."""
 
@@ -100,13 +205,17 @@ class PhaseFolder:
         """Whether the report, which is written last, is there."""
         return self._report.is_file()
 
-    def finish(self, report: Mapping[str, Any]) -> None:
+    def finish(self, report: PhaseReport) -> None:
         """Marks the phase as finished."""
-        write_atomic(self._report, to_json(report))
+        write_atomic(self._report, to_json(report.model_dump()))
 
-    def report(self) -> dict[str, Any]:
-        """Returns what `finish` was given."""
-        return json.loads(self._report.read_text())
+    def report(self) -> PhaseReport:
+        """Returns what `finish` was given.
+
+        Raises:
+            StoreError: the file is no such report.
+        """
+        return read_record(PhaseReport, self._report, "delete it to finish this phase anew from its last checkpoint")
 
     def epoch_weights(self, epoch: int) -> Path:
         """Returns where the weights after an epoch, counted from 1, are kept."""
@@ -115,7 +224,7 @@ class PhaseFolder:
     def kept(self) -> dict[int, Path]:
         """Returns epoch -> weights after it, in their order, of a finished phase: those that were kept, and the last ones."""
         files = {int(path.stem): path for path in self.epoch_weights(0).parent.glob("[0-9]*.safetensors")}
-        return dict(sorted({**files, self.report()["epochs"]: self.weights}.items()))
+        return dict(sorted({**files, self.report().epochs: self.weights}.items()))
 
 
 class RunFolder:
@@ -129,50 +238,67 @@ class RunFolder:
         self.path = path
         self._record = path / "run.json"
 
-    def claim(
-        self,
-        settings: Mapping[str, Any],
-        choices: Mapping[str, str],
-        phases: Sequence[str],
-        start: Mapping[str, Any],
-        write: bool = True,
-    ) -> None:
+    def claim(self, record: RunRecord, start: Mapping[str, Any], write: bool = True) -> None:
         """Starts the run, or continues it if it was started with the same settings or has trained nothing yet.
 
+        To be called by the owner of the folder (`zsda.locks.owned`).
+
         Args:
-            settings: plain values that determine the result.
-            choices: config group -> chosen option.
-            phases: names of the phases, in their order.
+            record: what it is; its ``starts`` are those of the folder.
             start: plain values that say where, when and how it was started; one entry is kept for each start.
             write: False only checks, as all but one of several processes do.
 
         Raises:
-            StoreError: the folder holds a run with other settings, or cannot be written.
+            StoreError: the folder holds a run with other settings or of other files, or cannot be written.
+            ConfigError: the settings cannot be recorded.
         """
-        record = {"settings": settings, "choices": choices, "phases": phases}
+        plain = json.loads(to_json(record.model_dump(exclude={"starts"})))
+        try:
+            check_plain(plain)
+        except StoreError as error:
+            raise ConfigError(f"a run cannot record {error}") from error
         starts = []
         if self._record.is_file():
             found = self.record()
-            differing = list(differences(found["settings"], json.loads(to_json(settings))).values())
-            if differing and any(self.phase(name).begun for name in found["phases"]):
-                raise StoreError(
-                    f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); give the new one another name=..., "
-                    "or delete the folder"
-                )
-            starts = found["starts"]
+            self._check_same(found, plain)
+            starts = found.starts
         if write:
-            write_atomic(self._record, to_json({**record, "starts": [*starts, start]}))
+            write_atomic(self._record, to_json({**plain, "starts": [*starts, start]}))
 
-    def record(self) -> dict[str, Any]:
-        """Returns ``settings``, ``choices``, ``phases`` and ``starts`` as `claim` wrote them.
+    def _check_same(self, found: RunRecord, asked: Mapping[str, Any]) -> None:
+        if not any(self.phase(name).begun for name in found.phases):
+            return
+        way_out = "give the new one another name=..., or delete the folder"
+        differing = list(differences(found.settings, asked["settings"]).values())
+        if differing:
+            raise StoreError(f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); {way_out}")
+        changed = sorted(differences(found.files, asked["files"]))
+        if changed:
+            raise StoreError(
+                f"{self.path} holds a run that was trained on other files of {', '.join(changed)} (names or sizes differ, wherever "
+                f"they lie); {way_out}"
+            )
+
+    def record(self) -> RunRecord:
+        """Returns what `claim` wrote.
 
         Raises:
-            StoreError: the folder holds no run.
+            StoreError: the folder holds no run, or one whose file was not written by this version of zsda.
         """
-        try:
-            return json.loads(self._record.read_text())
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{self.path} holds no run of zsda.train; expected {self._record.name} in it") from error
+        if not self._record.is_file():
+            raise StoreError(f"{self.path} holds no run of zsda.train; expected {self._record.name} in it")
+        return read_record(RunRecord, self._record, _FOREIGN_RUN, told=["starts"])
+
+    def header(self) -> RunHeader:
+        """Returns what the training is.
+
+        Raises:
+            StoreError: see `record`; or it is none.
+        """
+        header = self.record().header
+        if header is None:
+            raise StoreError(f"{self.path} holds no run of zsda.train, but one of another command")
+        return header
 
     def phase(self, name: str) -> PhaseFolder:
         """Returns the folder of a phase."""
@@ -196,7 +322,7 @@ class RunFolder:
 
     def phase_names(self) -> list[str]:
         """Returns the phases of the run's method, in their order."""
-        return list(self.record()["phases"])
+        return self.record().phases
 
 
 def latest_finished_run(root: Path) -> RunFolder:
@@ -208,8 +334,12 @@ def latest_finished_run(root: Path) -> RunFolder:
     finished: list[tuple[float, RunFolder]] = []
     for record in root.glob("*/run.json"):
         run = RunFolder(record.parent)
-        last = run.phase(run.phase_names()[-1])
-        if last.finished:
+        try:
+            last = run.phase(run.phase_names()[-1])
+        except StoreError as error:
+            _log.warning("passed over: %s", error)
+            continue
+        if last.finished and last.weights.is_file():
             finished.append((last.weights.stat().st_mtime, run))
     if not finished:
         raise StoreError(
@@ -304,5 +434,5 @@ def without(settings: Mapping[str, Any], dotted_keys: Sequence[str]) -> dict[str
         if key in top:
             continue
         inner = [dotted.partition(".")[2] for dotted in dotted_keys if dotted.startswith(f"{key}.")]
-        kept[key] = without(value, inner) if inner else value
+        kept[key] = without(value, inner) if inner and isinstance(value, Mapping) else value
     return kept

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from zsda.command import choices, command, process_rank
-from zsda.config import build, build_network, plain, prepare_world, seed_of, trainer_factory
+from zsda.command import command, process_rank
+from zsda.config import build, build_network, prepare_world, seed_of, trainer_factory
+from zsda.locks import owned
+from zsda.runs import RunFolder, check_folder_name, provenance
 
 if TYPE_CHECKING:
     from zsda.adaptation.phases import Phase
@@ -43,17 +45,25 @@ VOLATILE = (
 @command("train")
 def main(config: DictConfig) -> float | None:
     """Trains, and returns the mIoU on the first watched set."""
+    check_folder_name("name", config.name)
+    seed_of(config)
+    run = RunFolder(Path(config.runs_root) / str(config.name))
+    # Before the slow imports, and by one process for all: who comes second must not wait long to be told.
+    with owned(*([run.path] if process_rank() == 0 else [])):
+        return _train(config, run)
+
+
+def _train(config: DictConfig, run: RunFolder) -> float | None:
     import lightning as L
 
     from zsda.adaptation.phases import Ingredients, check_phases, run_phases
     from zsda.departures import departures
     from zsda.models.weights import load_start_weights
-    from zsda.runs import RunFolder, check_folder_name, provenance, without
+    from zsda.recording import training_record
     from zsda.shipped import located
 
-    check_folder_name("name", config.name)
     prepare_world(config)
-    L.seed_everything(seed_of(config), workers=True, verbose=False)
+    L.seed_everything(config.seed, workers=True, verbose=False)
     phases = [build(node, name=name) for name, node in config.method.phases.items()]
     data = build(config.data)
     model = build_network(config.model)
@@ -72,19 +82,19 @@ def main(config: DictConfig) -> float | None:
         seed=config.seed,
         keep_every=config.keep_every,
     )
-    run = RunFolder(Path(config.runs_root) / config.name)
-    check_phases(phases, data)
+    files = check_phases(phases, data)
     unread = (*VOLATILE, *_unseen(phases))
     departed = departures(config, unread)
-    settings = without(plain(config), unread)
-    run.claim(settings, choices(), [phase.name for phase in phases], provenance(), write=process_rank() == 0)
+    start = {**provenance(), "data_root": str(Path(config.data_root).absolute())}
+    views = {phase.name: phase.views for phase in phases}
+    run.claim(training_record(config, views, unread, files), start, write=process_rank() == 0)
     if departed:
         _log.info("not the published setting of experiment=%s: %s", config.published, ", ".join(departed))
     last = run_phases(phases, ingredients, run)
     _log.info(
         "trained: the weights are %s; evaluate with python -m zsda.eval setting=... run=%s", last.weights, config.name
     )
-    return next(iter(last.report()["watched"].values()), None)
+    return next(iter(last.report().watched.values()), None)
 
 
 def _unseen(phases: "list[Phase]") -> list[str]:

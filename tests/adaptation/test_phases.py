@@ -70,8 +70,8 @@ def finished(world_with_sets, tmp_path_factory):
 def test_both_phases_leave_weights_and_a_report(finished):
     assert finished.phase("target").finished
     report = finished.phase("intermediate").report()
-    assert (report["epochs"], report["steps"], report["left_out"]) == (4, 16, [])
-    assert 0 <= report["watched"]["val/source/miou"] <= 1
+    assert (report.epochs, report.steps, report.left_out) == (4, 16, [])
+    assert 0 <= report.watched["val/source/miou"] <= 1
     assert not equal(weights(finished, "intermediate"), weights(finished, "target"))
 
 
@@ -131,7 +131,7 @@ def test_an_interrupted_phase_continues_to_the_same_weights(finished, world_with
         run_phases(two_phases(task=InterruptedTask), ingredients(world_with_sets), run)
     assert not run.phase("intermediate").finished
     run_phases(two_phases(), ingredients(world_with_sets), run)
-    assert run.phase("intermediate").report()["resumed"]
+    assert run.phase("intermediate").report().resumed
     assert equal(weights(run, "intermediate"), weights(finished, "intermediate"))
     assert equal(weights(run, "target"), weights(finished, "target"))
     first, second = (run.phase("intermediate").path / f"csv/version_{number}/metrics.csv" for number in (0, 1))
@@ -148,7 +148,7 @@ def test_the_seed_matters(finished, world_with_sets, tmp_path):
 def test_steps_instead_of_epochs(world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
     run_phases([Phase("short", ProgressiveAdaptation, ["source"], steps=3)], ingredients(world_with_sets), run)
-    assert run.phase("short").report()["steps"] == 3
+    assert run.phase("short").report().steps == 3
 
 
 def test_accumulated_gradients_count_as_the_steps_that_they_are(world_with_sets, tmp_path):
@@ -160,7 +160,7 @@ def test_accumulated_gradients_count_as_the_steps_that_they_are(world_with_sets,
         Ingredients(**{**vars(made), **accumulating}),
         run,
     )
-    assert run.phase("short").report()["steps"] == 4
+    assert run.phase("short").report().steps == 4
 
 
 def test_missing_views_of_any_phase_are_said(copied_world):

@@ -1,8 +1,6 @@
 import json
 import resource
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -343,31 +341,6 @@ def test_only_images_that_are_there_are_amended(root, origin):
     store.records()
     with pytest.raises(StoreError, match=f"no image of {SOURCES[1]}"):
         store.amend(SOURCES[1], {"layout": 1.0})
-
-
-HOLD = """
-import sys
-from pathlib import Path
-from zsda.generation.store import GeneratedStore
-store = GeneratedStore(Path(sys.argv[1]), {settings})
-store.recover(Path(sys.argv[2]), [])
-sys.stdout.write("locked\\n"); sys.stdout.flush(); sys.stdin.read()
-"""
-
-
-def test_two_runs_never_write_to_one_set(root, origin):
-    fill(root, origin)
-    program = HOLD.format(settings=SETTINGS)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", program, root, origin], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout.readline() == "locked\n"
-        with pytest.raises(StoreError, match="another run is writing to this set"):
-            GeneratedStore(root, SETTINGS).recover(origin, SOURCES)
-    finally:
-        holder.communicate("")
-    GeneratedStore(root, SETTINGS).recover(origin, SOURCES)
 
 
 def test_deleting_the_folder_starts_anew(root, origin):

@@ -23,6 +23,36 @@ def test_unknown_names_are_refused_with_the_known_ones(architecture, encoder):
         library_model(architecture, encoder, 7)
 
 
+@pytest.mark.parametrize(
+    ("encoder", "options", "message"),
+    [
+        ("tu-hf-hub:owner/model", {}, "model.encoder=tu-hf-hub:owner/model: no such encoder"),
+        ("tu-hf_hub:owner/model", {}, "no such encoder"),
+        ("tu-local-dir:/tmp", {}, "no such encoder"),
+        ("timm-regnethf-hub:owner/model", {}, "model.encoder=timm-regnethf-hub:owner/model: no such encoder"),
+        (
+            "tu-resnet10t",
+            {"checkpoint_path": "evil.pth"},
+            "model.checkpoint_path is no option of unet; expected .*encoder_depth",
+        ),
+        ("tu-resnet10t", {"pretrained_cfg": {"file": "evil.pth"}}, "model.pretrained_cfg is no option"),
+        ("tu-resnet10t", {"cache_dir": "/tmp"}, "model.cache_dir is no option"),
+        ("resnet18", {"encoder_weights": "imagenet"}, "model.encoder_weights is no option"),
+        ("resnet18", {"kwargs": {"checkpoint_path": "evil.pth"}}, "model.kwargs is no option"),
+        ("resnet18", {"decoder_channels": [2**40] * 5}, "model.architecture=unet model.encoder=resnet18: "),
+    ],
+    ids=range(10),
+)
+def test_what_the_library_would_load_or_fetch_is_no_option(encoder, options, message):
+    with pytest.raises(ConfigError, match=message):
+        library_model("unet", encoder, 7, **options)
+
+
+def test_an_encoder_takes_the_size_of_its_images():
+    model = library_model("unet", "tu-swin_tiny_patch4_window7_224", 7, img_size=[64, 128])
+    assert model.eval()(torch.zeros(1, 3, 64, 128)).shape == (1, 7, 64, 128)
+
+
 @pytest.mark.parametrize("kind", [ConnectionError, RuntimeError])
 def test_unreachable_imagenet_weights_name_the_ways_out(monkeypatch, kind):
     import segmentation_models_pytorch as smp

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zsda.reporting.results import RunScores
-from zsda.runs import digest, to_json, write_atomic
+from zsda.runs import (
+    NetworkRecord,
+    PhaseReport,
+    RunFolder,
+    RunHeader,
+    RunRecord,
+    digest,
+    to_json,
+    write_atomic,
+)
 
 VIEWS = {
     "source_only": ["source", "source"],
@@ -27,20 +36,36 @@ def make_run(root: Path, method: str, domain: str | None, seed: int, scores: Map
     settings = {"method": {"name": method, "phases": phases}, "seed": seed, **more.pop("settings", {})}
     if domain is not None:
         settings["domain"] = {"name": domain}
-    choices = {"world": more.pop("world", "miniature"), "experiment": domain}
-    write_atomic(
-        path / "run.json", to_json({"settings": settings, "choices": choices, "phases": ["only"], "starts": []})
+    world = more.pop("world", "miniature")
+    header = RunHeader(
+        method=method,
+        domain=None if set(phases["only"]["views"]) == {"source"} else domain,
+        seed=seed,
+        world=world,
+        experiment=domain,
+        size=[64, 128],
+        network=NetworkRecord(option="smp", classes={"model": "zsda.models.library.library_model"}, arguments={}),
     )
+    choices = {"world": world, "experiment": str(domain)}
+    record = RunRecord(header=header, settings=settings, choices=choices, phases=["only"])
+    write_atomic(path / "run.json", to_json(record.model_dump()))
     write_atomic(path / "only/weights.safetensors", WEIGHTS)
-    write_atomic(path / "only/phase.json", to_json({"steps": 60, "epochs": 30}))
+    RunFolder(path).phase("only").finish(phase_report())
     if scores is not None:
         add_scores(path, scores, **more)
     return path
 
 
+def phase_report(steps=60, epochs=30, **more):
+    return PhaseReport(
+        epochs=epochs, steps=steps, **{"seconds": 1.0, "resumed": False, "left_out": [], "watched": {}, **more}
+    )
+
+
 def add_scores(path: Path, scores: Mapping[str, float], protocol="sdgpa", **about):
     """Scores as ``zsda.eval`` writes them; mIoU of all classes is half that of the labelled ones, so they cannot be confused."""
-    stored = {"settings": {name: summary(value) for name, value in scores.items()}, **head(scores, protocol, **about)}
+    settings = {name: {**summary(value), "iou": {}, "confusion": []} for name, value in scores.items()}
+    stored = {"settings": settings, **head(scores, protocol, **about)}
     write_atomic(path / f"eval/{'+'.join(scores)}_{protocol}/scores.json", to_json(stored))
 
 
@@ -56,11 +81,16 @@ def add_epochs(path: Path, epochs: Mapping[int, Mapping[str, float]], protocol="
 
 
 def summary(value):
-    return {"miou": value / 2, "miou_present": value, "accuracy": 0.9, "iou": {}, "confusion": []}
+    return {"miou": value / 2, "miou_present": value, "accuracy": 0.9}
 
 
 def head(names, protocol, size=(64, 128), weights=WEIGHTS, files="a", left_out=(), generated_sets=None):
     return {
+        "title": "a run",
+        "weights": "weights.safetensors",
+        "precision": "32-true",
+        "images": dict.fromkeys(names, 3),
+        "provenance": {},
         "protocol": protocol,
         "size": list(size),
         "weights_digest": digest(weights),

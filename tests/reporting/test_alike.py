@@ -1,6 +1,6 @@
 import pytest
 
-from tests.reporting.made import make_run
+from tests.reporting.made import make_run, phase_report
 from zsda.reporting.alike import warn_of_other_settings, warn_of_unequal_lengths
 from zsda.runs import RunFolder
 
@@ -24,7 +24,7 @@ def test_unequal_lengths_are_mentioned(tmp_path, caplog):
     runs = []
     for method, steps in (("source_only", 30), ("sdgpa", 30), ("target_only", 30), ("oracle", 20)):
         runs.append(RunFolder(make_run(tmp_path, method, "fog", 0)))
-        runs[-1].phase("only").finish({"steps": steps})
+        runs[-1].phase("only").finish(phase_report(steps))
     warn_of_unequal_lengths(runs[:3])
     assert not caplog.messages
     warn_of_unequal_lengths(runs)

@@ -124,14 +124,16 @@ def test_scores_of_weights_that_are_gone_do_not_count(tmp_path):
 def test_a_foreign_file_is_named(tmp_path, content):
     run = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
     (run / "eval/fog_sdgpa/scores.json").write_text(content)
-    with pytest.raises(StoreError, match=r"fog_sdgpa/scores.json: not what python -m zsda.eval wrote"):
+    with pytest.raises(
+        StoreError, match=r"fog_sdgpa/scores.json: .*it is not what python -m zsda.eval wrote: evaluate this run again"
+    ):
         read(tmp_path)
 
 
 def test_a_foreign_run_is_named(tmp_path):
     run = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
     (run / "run.json").write_text('{"settings": {}, "choices": {}}')
-    with pytest.raises(StoreError, match=r"fog_sdgpa_seed0/run.json names no 'method'"):
+    with pytest.raises(StoreError, match=r"fog_sdgpa_seed0/run.json: it names no header; it is none that this version"):
         read(tmp_path)
 
 

@@ -19,7 +19,7 @@ from zsda.data.datamodules import ViewsData
 from zsda.data.faults import FaultLog
 from zsda.errors import ConfigError
 from zsda.models.weights import load_weights, save_weights
-from zsda.runs import PhaseFolder, RunFolder
+from zsda.runs import PhaseFolder, PhaseReport, RunFolder
 from zsda.seeds import phase_seed
 
 _log = logging.getLogger(__name__)
@@ -128,19 +128,23 @@ def run_phases(phases: Sequence[Phase], ingredients: Ingredients, run: RunFolder
             scenes = ingredients.data.training_set.describe()
             _log.info("%s: %s, %d %ss", title, scenes, phase.length, phase.unit)
             _train(phase, ingredients, phase_seed(ingredients.seed, number), folder)
-        left_out.add(folder.report()["left_out"])
+        left_out.add(folder.report().left_out)
     left_out.conclude(f"trained, the weights are {folder.weights}")
     return folder
 
 
-def check_phases(phases: Sequence[Phase], data: ViewsData) -> None:
+def check_phases(phases: Sequence[Phase], data: ViewsData) -> dict[str, str]:
     """Finds what is wrong with a list of phases before anything is started or written.
+
+    Returns:
+        View -> what tells the files that it is trained on from others.
 
     Raises:
         ConfigError: names are not unique, or a phase starts from one that does not come before it.
         DataError: a view of any phase is not there.
     """
     before: list[str] = []
+    files: dict[str, str] = {}
     for phase in phases:
         if phase.name in before:
             raise ConfigError(f"two phases are called {phase.name!r}; expected unique names")
@@ -150,6 +154,9 @@ def check_phases(phases: Sequence[Phase], data: ViewsData) -> None:
             )
         before.append(phase.name)
         data.select(phase.views)
+        found = data.training_set.fingerprints()
+        files |= {view: found[view] for view in phase.views}
+    return files
 
 
 def _train(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolder) -> None:
@@ -175,14 +182,14 @@ def _train(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolde
     if trainer.is_global_zero:
         save_weights(ingredients.model, folder.weights)
         folder.finish(
-            {
-                "epochs": trainer.current_epoch,
-                "steps": trainer.global_step,
-                "seconds": round(time.monotonic() - started, 1),
-                "resumed": resume is not None,
-                "left_out": task.faults.messages,
-                "watched": task.watched,
-            }
+            PhaseReport(
+                epochs=trainer.current_epoch,
+                steps=trainer.global_step,
+                seconds=round(time.monotonic() - started, 1),
+                resumed=resume is not None,
+                left_out=task.faults.messages,
+                watched=task.watched,
+            )
         )
     trainer.strategy.barrier()
 

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler, default_collate
 
-from zsda.data.datasets import Cityscapes, SegmentationDataset, read_image, read_label, read_pair
+from zsda.data.datasets import Cityscapes, SegmentationDataset, fingerprint, read_image, read_label, read_pair
 from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.data.generated import GeneratedSet
 from zsda.data.transforms import ClassicalWeather, Effect, EvaluationTransform, TrainingTransform, resize_mask
@@ -79,6 +79,10 @@ class ViewsDataset(Dataset[Any]):
         lacking = {name: len(samples) - len(self.keys) for name, samples in self._samples.items()}
         rest = [f"; {count} more of {name} are not in every view" for name, count in lacking.items() if count]
         return f"{' + '.join(self._samples)}, {len(self.keys)} scenes{''.join(rest)}"
+
+    def fingerprints(self) -> dict[str, str]:
+        """Returns view -> what tells its files from others; see `fingerprint`."""
+        return {name: fingerprint(list(samples.values())) for name, samples in self._samples.items()}
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
         """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index).

@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 
 from zsda.data.datasets import DamagedImageError
 from zsda.errors import DataError, IncompleteError
+from zsda.records import printable
 
 _log = logging.getLogger(__name__)
 
@@ -81,14 +82,15 @@ class FaultLog:
         for fault in batch.pop("faults", []):
             if fault.fatal:
                 raise DataError(fault.message)
-            if fault.message not in self.messages:
-                _log.warning("%s: %s", self._fate, fault.message)
+            if printable(fault.message) not in self.messages:
+                _log.warning("%s: %s", self._fate, printable(fault.message))
             self.add([fault.message])
         return bool(batch)
 
     def add(self, messages: Sequence[str]) -> None:
         """Counts faults, each once however often it is met."""
-        self.messages += [message for message in dict.fromkeys(messages) if message not in self.messages]
+        told = dict.fromkeys(map(printable, messages))  # file names may hold anything
+        self.messages += [message for message in told if message not in self.messages]
 
     def gather(self) -> None:
         """Lets every process know the faults of all; to be called by all of them."""

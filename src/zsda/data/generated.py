@@ -128,8 +128,14 @@ def _is_unedited(image: Path, source: Path, decode: bool) -> bool:
 def _layout_scores(root: Path) -> dict[str, float | None]:
     try:
         records = [json.loads(line) for line in (root / "manifest.jsonl").read_bytes().splitlines()]
-        return {record["source"]: record[LAYOUT_SCORE] for record in records if LAYOUT_SCORE in record}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {str(record["source"]): _score(record[LAYOUT_SCORE]) for record in records if LAYOUT_SCORE in record}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{root / 'manifest.jsonl'}: cannot be read ({error}); expected what python -m zsda.generate writes"
         ) from error
+
+
+def _score(value: Any) -> float | None:  # noqa: ANN401 - a JSON value
+    if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise ValueError(f"{LAYOUT_SCORE} {value!r}, expected a number from 0 to 1 or null")
+    return value

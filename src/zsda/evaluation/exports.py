@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from zsda.data.labels import CLASS_NAMES, colourise
+from zsda.evaluation.records import SUMMARY
 from zsda.runs import to_json, write_atomic
-
-SUMMARY = ("miou", "miou_present", "accuracy")
-"""Scores that sum up a setting."""
 
 
 def write_colour_mask(path: Path, prediction: Tensor) -> None:
@@ -59,19 +56,6 @@ def write_scores(folder: Path, results: Mapping[str, Mapping[str, Any]], provena
         write_atomic(folder / f"confusion_{setting}.png", confusion_picture(setting, np.array(scores["confusion"])))
 
 
-def read_scores(folder: Path, conditions: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
-    """Returns the results that `write_scores` wrote, if they are complete and were obtained under these conditions.
-
-    Args:
-        folder: where they would be.
-        conditions: plain values that must stand in ``scores.json``.
-
-    Returns:
-        Setting -> plain scores; None where they are missing, unreadable, of other conditions, or lack damaged images.
-    """
-    return _read_known(folder / "scores.json", "settings", conditions)
-
-
 def write_epochs(
     folder: Path, epochs: Mapping[int, Mapping[str, Mapping[str, Any]]], provenance: Mapping[str, Any]
 ) -> None:
@@ -90,21 +74,6 @@ def write_epochs(
     for epoch, settings in epochs.items():
         writer.writerows([epoch, name, *(scores[key] for key in SUMMARY)] for name, scores in settings.items())
     write_atomic(folder / "epochs.csv", text.getvalue().encode())
-
-
-def read_epochs(folder: Path, conditions: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    """Returns what `write_epochs` wrote so far, epoch -> setting -> summary scores; for the rest see `read_scores`."""
-    found = _read_known(folder / "epochs.json", "epochs", conditions) or {}
-    return {int(epoch): settings for epoch, settings in found.items()}
-
-
-def _read_known(path: Path, key: str, conditions: Mapping[str, Any]) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-        same = all(found[key] == value for key, value in json.loads(to_json(conditions)).items())
-        return dict(found[key]) if same and not found["left_out"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # whatever is wrong with it, evaluating again mends it
 
 
 def confusion_picture(title: str, confusion: np.ndarray[Any, np.dtype[np.int64]]) -> bytes:

@@ -9,12 +9,13 @@ import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 
 from zsda.data.datamodules import EvaluationData
-from zsda.data.datasets import Sample, SegmentationDataset
+from zsda.data.datasets import SegmentationDataset, fingerprint
 from zsda.data.generated import GeneratedSet
-from zsda.evaluation.exports import SUMMARY, read_epochs, read_scores, write_epochs, write_scores
+from zsda.evaluation.exports import write_epochs, write_scores
 from zsda.evaluation.inference import EvaluationTask, evaluate
+from zsda.evaluation.records import SUMMARY, read_epochs, read_scores
 from zsda.evaluation.subjects import Subject
-from zsda.runs import digest, file_digest, provenance
+from zsda.runs import file_digest, provenance
 
 
 class Scored(NamedTuple):
@@ -148,16 +149,3 @@ class Scorer:
         task = EvaluationTask(subject.network(), list(self._datasets), masks)
         results = evaluate(task, data, trainer)
         return results, task.faults.messages, trainer.is_global_zero
-
-
-def fingerprint(samples: Sequence[Sample]) -> str:
-    """Tells sets of files apart by their keys and sizes in bytes, without reading them; the same wherever they lie."""
-    sizes = [(sample.key, _size(sample.image), _size(sample.label)) for sample in samples]
-    return digest(repr(sizes).encode())
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:  # is left out, with its name, when it is read
-        return None

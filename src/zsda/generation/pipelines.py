@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
-from zsda.errors import ModelError
+from zsda.errors import ModelError, StoreError
+from zsda.generation.editor_configs import check_configs
+from zsda.records import printable, read_plain
 from zsda.runs import digest, file_digest
 from zsda.shipped import located
 
@@ -25,6 +27,7 @@ COMPONENTS: dict[str, tuple[str, tuple[str, ...]]] = {
 """The parts that are loaded, and what each may be."""
 
 _UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+_ABOUT = {"_class_name", "_diffusers_version", "_name_or_path", "requires_safety_checker"}
 _LOADED_SUFFIXES = (".json", ".txt", ".safetensors")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _WAY_OUT = "give editor.model=FOLDER, a folder that save_pretrained wrote"
@@ -64,7 +67,7 @@ def find_pipeline(model: str, revision: str | None) -> Path:
 
 
 def check_pipeline(folder: Path) -> None:
-    """Makes sure that a folder holds an InstructPix2Pix pipeline and names no other code than its usual parts.
+    """Makes sure that a folder holds an InstructPix2Pix pipeline: no other code than its usual parts, no values that these do not have.
 
     Raises:
         ModelError: it does not.
@@ -83,6 +86,11 @@ def check_pipeline(folder: Path) -> None:
                 f"editor.model={folder}: model_index.json has {part}={json.dumps(found)}; "
                 f"expected {library} and one of {', '.join(allowed)}"
             )
+    others = sorted(index.keys() - COMPONENTS.keys() - set(_UNUSED) - _ABOUT)
+    if others:
+        shown = ", ".join(f"{printable(key)}={printable(json.dumps(index[key]))[:80]}" for key in others)
+        raise ModelError(f"editor.model={folder}: model_index.json has {shown}; expected no such parts; {_WAY_OUT}")
+    check_configs(folder, COMPONENTS, scheduler_names())
 
 
 def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - diffusers is not typed
@@ -113,15 +121,13 @@ def digest_pipeline(folder: Path) -> str:
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / "model_index.json"
+    if not path.is_file():
+        raise ModelError(f"editor.model={folder}: no pipeline, model_index.json is missing; {_WAY_OUT}")
     try:
-        index = json.loads((folder / "model_index.json").read_text())
-    except OSError as error:
-        raise ModelError(f"editor.model={folder}: no pipeline, model_index.json is missing; {_WAY_OUT}") from error
-    except ValueError as error:
-        raise ModelError(f"editor.model={folder}: model_index.json is no JSON ({error}); {_WAY_OUT}") from error
-    if not isinstance(index, dict):
-        raise ModelError(f"editor.model={folder}: model_index.json holds no object; {_WAY_OUT}")
-    return index
+        return read_plain(path, _WAY_OUT, told=_ABOUT)
+    except StoreError as error:
+        raise ModelError(f"editor.model={folder}: {error}") from error
 
 
 def _reason(error: BaseException) -> str:

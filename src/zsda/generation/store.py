@@ -10,14 +10,13 @@ While a run goes on, each process appends its lines to ``manifest.<rank>.jsonl.p
 at the end, or at the start of the next run. No file holds a time or a place, so equal runs make equal folders.
 """
 
-import fcntl
 import io
 import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 from PIL import Image
 from torch import Tensor
@@ -25,12 +24,13 @@ from torch import Tensor
 from zsda.errors import StoreError
 from zsda.generation.gate import Rejected
 from zsda.generation.tiling import Box
+from zsda.records import check_plain, read_plain
 from zsda.runs import describe_os_error, differences, digest, to_json, write_atomic
 
 _log = logging.getLogger(__name__)
 
 _PARTS = "manifest.*.jsonl.part"
-_TOLD_ONLY = "versions"
+_TOLD_ONLY = {"versions", "model"}  # of the editor, whose digest or revision decides
 
 
 class Edited(NamedTuple):
@@ -54,7 +54,7 @@ class Edited(NamedTuple):
 
 
 class GeneratedStore:
-    """One generated set. Nothing is written before the first image is done.
+    """One generated set, made by the owner of its folder (`zsda.locks.owned`). Nothing is written before the first image is done.
 
     Args:
         root: ``<data_root>/<domain>_<recipe>``.
@@ -70,7 +70,6 @@ class GeneratedStore:
         self.root = root
         self.settings = dict(settings)
         self.retries = retries
-        self._lock: BinaryIO | None = None
         self._finished: set[str] = set()
         self._lines: dict[str, dict[str, Any]] = {}
         self._check()
@@ -99,9 +98,8 @@ class GeneratedStore:
         that were left out, where their source has changed or there are more retries now.
 
         Raises:
-            StoreError: another run is writing to this set, or the file system refuses.
+            StoreError: the file system refuses.
         """
-        self._acquire()
         for leftover in self.root.rglob(".*.part"):
             leftover.unlink(missing_ok=True)
         if not (self.root / "generation.json").exists():
@@ -137,8 +135,6 @@ class GeneratedStore:
             return
         if not (self.root / "generation.json").exists():
             write_atomic(self.root / "generation.json", to_json(self.settings))
-        if rank == 0:
-            self._acquire()
         content = None if edited.image is None else _encode(edited.image)
         if content is None:
             (self.root / edited.source).unlink(missing_ok=True)  # a killed run may have left one, and no line
@@ -172,8 +168,6 @@ class GeneratedStore:
         """
         if source not in self._lines:
             raise StoreError(f"{self.root}: no image of {source} whose line could be amended")
-        if rank == 0:
-            self._acquire()
         self._lines[source] = {**self._lines[source], **values}
         self._append(self._lines[source], rank)
 
@@ -185,9 +179,6 @@ class GeneratedStore:
         """
         if records := self._read():
             self._merge(records)
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def _check(self) -> None:
         found = _visible(self.root)
@@ -198,35 +189,17 @@ class GeneratedStore:
                 f"{self.root}: holds files but no generation.json, so zsda did not make it and will not add to it; "
                 "use another domain.name=, or move the folder away"
             )
-        try:
-            made_with = json.loads((self.root / "generation.json").read_text())
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self.root}/generation.json: cannot be read ({error}); delete the folder to make the set anew"
-            ) from error
+        made_with = read_plain(self.root / "generation.json", "delete the folder to make the set anew")
         differing = differences(made_with, json.loads(to_json(self.settings)))
-        told = [line for key, line in differing.items() if _TOLD_ONLY in key.split(".")]
+        told = [line for key, line in differing.items() if _TOLD_ONLY & set(key.split("."))]
         if told:
-            _log.warning("%s was begun with other versions: %s", self.root, "; ".join(told))
+            _log.warning("%s was begun with other versions or names: %s", self.root, "; ".join(told))
         grave = [line for line in differing.values() if line not in told]
         if grave:
             raise StoreError(
                 f"{self.root}: made with other settings: {'; '.join(grave)}; "
                 "use another domain.name=, ask for the same settings, or delete the folder"
             )
-
-    def _acquire(self) -> None:
-        # A record lock is not inherited by the workers of a data loader, which outlive a killed run for some seconds.
-        path = self.root / "generation.json"
-        if self._lock is not None or not path.exists():
-            return
-        try:
-            self._lock = path.open("r+b")
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"{self.root}: another run is writing to this set; wait until it has ended") from error
-        except OSError as error:
-            _log.debug("%s cannot be locked: %s", path, error)  # some network file systems; nothing else is at stake
 
     def _holds(self, record: dict[str, Any], source: Path) -> bool:
         image = self.root / record["source"]
@@ -252,11 +225,9 @@ class GeneratedStore:
         records: dict[str, dict[str, Any]] = {}
         for path in (self.root / "manifest.jsonl", *sorted(self.root.glob(_PARTS))):
             for line in path.read_bytes().splitlines() if path.exists() else ():
-                try:
-                    record = json.loads(line)
-                    records[str(record["source"])] = record
-                except (ValueError, KeyError, TypeError):
-                    continue  # torn when the run was killed; its image is made again
+                record = _parse(line)
+                if record is not None:
+                    records[record["source"]] = record
         return records
 
     def _merge(self, records: dict[str, dict[str, Any]]) -> None:
@@ -271,6 +242,19 @@ def count_attempts(record: Mapping[str, Any]) -> int:
     """Returns how often the patch was edited that an image was left out for, by the line of that image."""
     rejected = record["retries"]
     return sum(entry["patch"] == rejected[-1]["patch"] for entry in rejected)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Reads a line of the manifest; None for one that was torn when the run was killed, or is none: its image is made again."""
+    try:
+        record = json.loads(line)
+        check_plain(record)
+        path = PurePosixPath(record["source"])
+        inside = not path.is_absolute() and ".." not in path.parts
+        whole = record["output"] == record["source"] if record["output"] is not None else count_attempts(record) > 0
+        return record if inside and whole else None
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError, StoreError):
+        return None
 
 
 def _is_left_out(record: Mapping[str, Any]) -> bool:

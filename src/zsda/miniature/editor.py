@@ -5,13 +5,17 @@ instructions; the denoiser learns to edit; and the parts are saved as a pipeline
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from zsda.command import choices, command
 from zsda.config import plain, seed_of, trainer_factory
 from zsda.errors import ConfigError
+from zsda.locks import owned
+from zsda.runs import RunFolder, RunRecord, provenance, without
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +29,8 @@ def main(config: DictConfig) -> None:
         raise ConfigError(f"held_out={config.held_out}; expected at least 1 and fewer than scenes={config.scenes}")
     if config.trainer.devices != 1:
         raise ConfigError(f"trainer.devices={config.trainer.devices}; so small an editor is trained on one device")
-    from zsda.miniature.school.course import PHASES, STEPS_PER_EPOCH, Course
-    from zsda.miniature.school.lessons import Lessons
-    from zsda.miniature.school.parts import save_editor
-    from zsda.runs import RunFolder, provenance, without
+    from zsda.miniature.school.course import PHASES, STEPS_PER_EPOCH
+    from zsda.recording import recordable
 
     for phase in PHASES:
         steps = config[phase].steps
@@ -38,7 +40,17 @@ def main(config: DictConfig) -> None:
             )
     run = RunFolder(Path(config.out))
     trainer = trainer_factory(config.trainer)
-    run.claim(without(plain(config), _VOLATILE), choices(), PHASES, provenance())
+    settings = recordable(without(plain(config), _VOLATILE))
+    with owned(run.path):
+        run.claim(RunRecord(header=None, settings=settings, choices=choices(), phases=list(PHASES)), provenance())
+        _train(config, run, trainer)
+
+
+def _train(config: DictConfig, run: RunFolder, trainer: Callable[..., Any]) -> None:
+    from zsda.miniature.school.course import Course
+    from zsda.miniature.school.lessons import Lessons
+    from zsda.miniature.school.parts import save_editor
+
     lessons = Lessons(run.path / "lessons", config.scenes, tuple(config.size))
     lessons.render(config.num_workers)
     course = Course(run, lessons, trainer, seed_of(config), config.num_workers)

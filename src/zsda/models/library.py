@@ -1,14 +1,21 @@
 """Networks of segmentation-models-pytorch."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import timm
 from torch import Tensor, nn
 
 from zsda.errors import ConfigError, ModelError
 from zsda.models.backbones import imagenet_unreachable
+
+_TIMM = "tu-"
+_SET_HERE = {"encoder_name", "encoder_weights", "in_channels", "classes", "kwargs"}
+ENCODER_OPTIONS = {"drop_path_rate", "drop_rate", "dynamic_img_size", "img_size", "strict_img_size"}
+"""What encoders of timm take beside what their decoder decides."""
 
 
 def library_model(
@@ -25,19 +32,21 @@ def library_model(
         encoder: e.g. ``resnet18``, ``mit_b2``, ``tu-convnext_tiny``.
         num_classes: output channels.
         pretrained: start the encoder from ImageNet weights.
-        options: what else the architecture takes, e.g. ``encoder_depth`` and ``decoder_channels``.
+        options: what else the architecture takes by name, e.g. ``encoder_depth`` and ``decoder_channels``, and of an encoder of
+            timm `ENCODER_OPTIONS`. Others, by which timm would read files of weights, are refused: a run folder may name them.
 
     Raises:
-        ConfigError: the library does not know this architecture, encoder or option.
+        ConfigError: the library does not know this architecture, encoder or option, or has no memory for the network.
         ModelError: the ImageNet weights cannot be fetched.
 
     The network itself raises ConfigError for images of a size that it cannot halve often enough.
     """
     if not isinstance(pretrained, bool):
         raise ConfigError(f"model.pretrained={pretrained} with model=smp; expected true or false")
+    _check_names(architecture, encoder, options)
     try:
         model = smp.create_model(architecture, encoder, None, classes=num_classes, **options)
-    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+    except (KeyError, ValueError, RuntimeError, TypeError, MemoryError, AssertionError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"model.architecture={architecture} model.encoder={encoder}: {reason}; expected names of segmentation-models-pytorch"
@@ -50,6 +59,27 @@ def library_model(
             raise ModelError(imagenet_unreachable(encoder, error)) from error
     model.check_input_shape = partial(_check_size, model.check_input_shape)
     return model
+
+
+def _check_names(architecture: str, encoder: str, options: Mapping[str, Any]) -> None:
+    """Refuses what the library would take for more than a name: an address of weights, a folder, an argument of a loader."""
+    chosen = f"model.architecture={architecture} model.encoder={encoder}"
+    kind = smp.MODEL_ARCHITECTURES_MAPPING.get(str(architecture).lower())
+    if kind is None:
+        known = ", ".join(smp.MODEL_ARCHITECTURES_MAPPING)
+        raise ConfigError(f"{chosen}: no such architecture; expected names of segmentation-models-pytorch: {known}")
+    of_timm = str(encoder).removeprefix(_TIMM) if str(encoder).startswith(_TIMM) else ""
+    if encoder not in smp.encoders.get_encoder_names() and not timm.is_model(of_timm):
+        raise ConfigError(
+            f"{chosen}: no such encoder; expected names of segmentation-models-pytorch, or {_TIMM} and a name of timm"
+        )
+    takes = inspect.signature(kind).parameters.keys() - _SET_HERE
+    unknown = sorted(options.keys() - takes - ENCODER_OPTIONS)
+    if unknown:
+        raise ConfigError(
+            f"model.{unknown[0]} is no option of {architecture}; expected {', '.join(sorted(takes))}, or of an encoder of timm "
+            f"{', '.join(sorted(ENCODER_OPTIONS))}"
+        )
 
 
 def _check_size(library_check: Callable[[Tensor], None], images: Tensor) -> None:

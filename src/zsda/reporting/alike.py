@@ -19,7 +19,7 @@ def warn_of_unequal_lengths(runs: Sequence[RunFolder]) -> None:
     """Says so where finished runs, compared with one another, did not take the same number of optimiser steps."""
     by_steps: dict[int, list[str]] = {}
     for run in runs:
-        steps = sum(run.phase(name).report()["steps"] for name in run.phase_names())
+        steps = sum(run.phase(name).report().steps for name in run.phase_names())
         by_steps.setdefault(steps, []).append(run.path.name)
     if len(by_steps) > 1:
         shown = (f"{n} {', '.join(names[:2])}{', ...' if len(names) > 2 else ''}" for n, names in by_steps.items())
@@ -34,7 +34,7 @@ def warn_of_other_settings(runs: Sequence[RunFolder]) -> None:
     """
     groups: dict[tuple[str, str | None], list[tuple[str, Mapping[str, Any]]]] = {}
     for run in sorted(runs, key=lambda run: identity(run)["seed"]):
-        about, settings = identity(run), run.record()["settings"]
+        about, settings = identity(run), run.record().settings
         # As `identity` has it, a domain that no phase looks at made no difference.
         unread = ("domain", "data.domain") if about["domain"] is None else ()
         group = groups.setdefault((about["method"], about["domain"]), [])
@@ -47,8 +47,10 @@ def warn_of_other_settings(runs: Sequence[RunFolder]) -> None:
 
 
 def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
-    data, world = (settings.get(key) or {} for key in ("data", "world"))
-    nested = {"data": {"batch_size": data.get("batch_size")}, "world": {"name": world.get("name")}}
+    nested = {}
+    for section, key in (("data", "batch_size"), ("world", "name")):
+        found = settings.get(section)
+        nested[section] = {key: found.get(key) if isinstance(found, Mapping) else None}
     return {**{key: settings.get(key) for key in _SHARED}, **nested}
 
 

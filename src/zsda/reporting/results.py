@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from zsda.errors import StoreError
+from zsda.evaluation.records import SUMMARY, EpochsFile, Evaluated, ScoresFile, Summary, read_scores_file
 from zsda.runs import RunFolder, file_digest
 
 _log = logging.getLogger(__name__)
 
-SCORES = ("miou", "miou_present", "accuracy")
 DAY = "day"
 OF_EDITS = {"edited", "rendered"}
 """Settings that show what edits keep; their images depend on ``edits_of``."""
@@ -122,26 +121,24 @@ def _check_same_files(results: Sequence[RunScores]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     """Reads ``scores.json`` or ``epochs.json``; ``epochs`` is epoch -> setting -> scores, of the last checkpoint under None."""
-    try:
-        stored = json.loads(path.read_bytes())
-        by_epoch = stored["epochs"] if path.stem == "epochs" else {None: stored["settings"]}
-        return {
-            "protocol": stored["protocol"],
-            "size": tuple(stored["size"]),
-            "weights_digest": stored["weights_digest"],
-            "files": stored["files"],
-            "generated_sets": stored.get("generated_sets", {}),
-            "left_out": len(stored["left_out"]),
-            "epochs": {
-                None if epoch is None else int(epoch): {
-                    name: {key: scores[key] for key in SCORES} for name, scores in settings.items()
-                }
-                for epoch, settings in by_epoch.items()
-            },
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise StoreError(f"{path}: not what python -m zsda.eval wrote ({reason}); evaluate this run again") from error
+    if path.stem == "epochs":
+        stored: Evaluated = (of_epochs := read_scores_file(EpochsFile, path))
+        epochs: dict[int | None, Mapping[str, Summary]] = {int(epoch): s for epoch, s in of_epochs.epochs.items()}
+    else:
+        stored = of_last = read_scores_file(ScoresFile, path)
+        epochs = {None: of_last.settings}
+    return {
+        "protocol": stored.protocol,
+        "size": tuple(stored.size),
+        "weights_digest": stored.weights_digest,
+        "files": stored.files,
+        "generated_sets": stored.generated_sets,
+        "left_out": len(stored.left_out),
+        "epochs": {
+            epoch: {name: {key: getattr(scores, key) for key in SUMMARY} for name, scores in settings.items()}
+            for epoch, settings in epochs.items()
+        },
+    }
 
 
 def _of_run(run: RunFolder, oldest_first: Sequence[dict[str, Any]], select_by: str | None) -> list[RunScores]:
@@ -196,20 +193,12 @@ def identity(run: RunFolder) -> dict[str, Any]:
     """Returns what a run is: ``method``, ``domain``, ``seed`` and ``as_published`` of `RunScores`.
 
     Raises:
-        StoreError: the folder holds no run, or one that does not say so.
+        StoreError: the folder holds no run.
     """
-    try:
-        record = run.record()
-        settings, choices = record["settings"], record["choices"]
-        method = settings["method"]["name"]
-        views = {view for phase in settings["method"]["phases"].values() for view in phase["views"]}
-        # A domain that was named but whose images no phase looks at made no difference.
-        domain = None if views == {"source"} else (settings.get("domain") or {}).get("name")
-        published = choices.get("world") == "real" and method == "sdgpa" and choices.get("experiment") == domain
-        as_published = published and domain is not None
-        return {"method": method, "domain": domain, "seed": settings["seed"], "as_published": as_published}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{run.path}/run.json names no {error}; expected what python -m zsda.train writes") from error
+    header = run.header()
+    published = header.world == "real" and header.method == "sdgpa" and header.domain is not None
+    as_published = published and header.experiment == header.domain
+    return {"method": header.method, "domain": header.domain, "seed": header.seed, "as_published": as_published}
 
 
 def results_csv(results: Sequence[RunScores]) -> bytes:
@@ -218,10 +207,10 @@ def results_csv(results: Sequence[RunScores]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     extra = ["oracle selection: epoch"] if chosen else []
-    writer.writerow(["run", "method", "domain", "seed", "setting", "protocol", *SCORES, *extra])
+    writer.writerow(["run", "method", "domain", "seed", "setting", "protocol", *SUMMARY, *extra])
     for result in results:
         about = [result.run, result.method, result.domain or "", result.seed]
         epoch = [result.epoch] if chosen else []
         for setting, scores in sorted(result.settings.items()):
-            writer.writerow([*about, setting, result.protocol, *(scores[key] for key in SCORES), *epoch])
+            writer.writerow([*about, setting, result.protocol, *(scores[key] for key in SUMMARY), *epoch])
     return text.getvalue().encode()

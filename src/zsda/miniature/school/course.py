@@ -43,7 +43,7 @@ from zsda.miniature.school.tasks import (
     teach_words,
 )
 from zsda.models.weights import load_weights, save_weights
-from zsda.runs import PhaseFolder, RunFolder, to_json, write_atomic
+from zsda.runs import PhaseFolder, PhaseReport, RunFolder, to_json, write_atomic
 
 _log = logging.getLogger(__name__)
 
@@ -206,4 +206,8 @@ class Course:
         task.load_state_dict(torch.load(folder.checkpoint, map_location="cpu", weights_only=True)["state_dict"])
         save_weights(network, folder.weights)
         shown = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        folder.finish({"steps": trainer.global_step, "seconds": round(time.monotonic() - started, 1), "metrics": shown})
+        seconds, epochs = round(time.monotonic() - started, 1), trainer.current_epoch
+        steps, resumed = trainer.global_step, resume is not None
+        folder.finish(
+            PhaseReport(epochs=epochs, steps=steps, seconds=seconds, resumed=resumed, left_out=[], watched=shown)
+        )

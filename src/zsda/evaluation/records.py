@@ -1,0 +1,128 @@
+"""What a file of scores holds, and how it is read back; light enough for a command that only compares."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
+
+from zsda.errors import StoreError
+from zsda.records import PlainName, Record, read_record
+from zsda.runs import to_json
+
+SUMMARY = ("miou", "miou_present", "accuracy")
+"""Scores that sum up a setting."""
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Epoch = Annotated[str, Field(pattern=r"^\d{1,9}$")]
+
+
+class Summary(Record):
+    """The scores that sum up a setting, shares of 1; None is undefined."""
+
+    miou: _Share | None
+    miou_present: _Share | None
+    accuracy: _Share | None
+
+
+class SettingScores(Summary):
+    """All scores of a setting.
+
+    Attributes:
+        iou: class -> share of 1; None is undefined.
+        confusion: pixels, a row for each labelled class, a column for each predicted one.
+    """
+
+    iou: dict[str, _Share | None]
+    confusion: list[list[int]]
+
+
+class Evaluated(Record):
+    """What stands in every file of scores: what was evaluated, how, and on what.
+
+    Attributes:
+        title: as tables call it.
+        weights: the file of the network's weights.
+        weights_digest: its SHA-256.
+        protocol: by which it was scored.
+        precision: of the network.
+        size: height, width that the network saw.
+        files: setting -> fingerprint of its images and labels.
+        images: setting -> how many.
+        generated_sets: setting -> the generated set that its images are from.
+        left_out: damaged files that were not scored.
+        provenance: command, time, host and versions.
+    """
+
+    title: str
+    weights: str
+    weights_digest: str
+    protocol: PlainName
+    precision: str
+    size: list[int]
+    files: dict[PlainName, str]
+    images: dict[PlainName, int]
+    generated_sets: dict[PlainName, PlainName] = Field(default_factory=dict)
+    left_out: list[str]
+    provenance: dict[str, Any]
+
+
+class ScoresFile(Evaluated):
+    """``scores.json``: setting -> scores."""
+
+    settings: dict[PlainName, SettingScores]
+
+
+class EpochsFile(Evaluated):
+    """``epochs.json``: epoch -> setting -> scores."""
+
+    epochs: dict[_Epoch, dict[PlainName, Summary]]
+
+
+E = TypeVar("E", bound=Evaluated)
+
+
+def read_scores(folder: Path, conditions: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """Returns the results that `zsda.evaluation.exports.write_scores` wrote, if they are complete and were obtained under these conditions.
+
+    Args:
+        folder: where they would be.
+        conditions: plain values that must stand in ``scores.json``.
+
+    Returns:
+        Setting -> plain scores; None where they are missing, unreadable, of other conditions, or lack damaged images.
+    """
+    found = _read_known(ScoresFile, folder / "scores.json", conditions)
+    return None if found is None else {name: scores.model_dump() for name, scores in found.settings.items()}
+
+
+def read_epochs(folder: Path, conditions: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Returns the epochs that were scored so far, epoch -> setting -> summary scores; for the rest see `read_scores`."""
+    found = _read_known(EpochsFile, folder / "epochs.json", conditions)
+    epochs = {} if found is None else found.epochs
+    return {int(epoch): {name: s.model_dump() for name, s in settings.items()} for epoch, settings in epochs.items()}
+
+
+def _read_known(kind: type[E], path: Path, conditions: Mapping[str, Any]) -> E | None:
+    try:
+        found = read_scores_file(kind, path)
+    except StoreError:
+        return None  # whatever is wrong with it, evaluating again mends it
+    stored = found.model_dump()
+    same = all(stored[key] == value for key, value in json.loads(to_json(conditions)).items())
+    return found if same and not found.left_out else None
+
+
+def read_scores_file(kind: type[E], path: Path) -> E:
+    """Reads ``scores.json`` or ``epochs.json``.
+
+    Raises:
+        StoreError: the file is missing, or not what ``zsda.eval`` wrote.
+    """
+    way_out = "it is not what python -m zsda.eval wrote: evaluate this run again"
+    found = read_record(kind, path, way_out, told=["provenance"])
+    tables = found.epochs.values() if isinstance(found, EpochsFile) else [getattr(found, "settings", {})]
+    if not found.files or not tables or any(table.keys() != found.files.keys() for table in tables):
+        raise StoreError(f"{path}: its scores are not those of the settings in files; {way_out}")
+    return found

@@ -1,0 +1,170 @@
+"""What a training records of its config, and its network built again from that."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from pydantic import ValidationError
+
+from zsda.command import choices, config_error
+from zsda.config import plain
+from zsda.errors import ConfigError, StoreError
+from zsda.records import check_plain, first_fault
+from zsda.runs import NetworkRecord, RunHeader, RunRecord, file_digest, without
+from zsda.shipped import located
+
+_CLASS = "_target_"
+_TOP = "model"
+
+
+def training_record(
+    config: DictConfig, views: Mapping[str, Sequence[str]], unread: Sequence[str], files: Mapping[str, str]
+) -> RunRecord:
+    """Returns what ``run.json`` says of a training.
+
+    Args:
+        config: as it was composed, inside a running command.
+        views: phase -> what it is trained on, in the order of the phases.
+        unread: dotted keys of the config that make no difference to the result.
+        files: view -> fingerprint of its files; where they lie is not recorded.
+
+    Raises:
+        ConfigError: the config holds what no run folder may.
+        ModelError: there are no such start weights.
+    """
+    settings = recordable(without(plain(config), unread))
+    weights = config.model.get("weights")
+    settings["model"]["weights"] = None if weights is None else file_digest(located(weights))
+    # A domain that was named but whose images no phase looks at made no difference.
+    seen = {view for names in views.values() for view in names} != {"source"}
+    chosen = {group: option for group, option in choices().items() if option != "None"}
+    network = record_network(config.model, chosen["model"])
+    try:
+        header = RunHeader(
+            method=str(config.method.name),
+            domain=str(config.domain.name) if seen and config.get("domain") is not None else None,
+            seed=config.seed,
+            world=chosen["world"],
+            experiment=chosen.get("experiment"),
+            size=list(config.data.transform.size),
+            network=network,
+        )
+        return RunRecord(header=header, settings=settings, choices=choices(), phases=list(views), files=dict(files))
+    except ValidationError as error:
+        raise ConfigError(f"a run cannot record {first_fault(error)}") from error
+
+
+def recordable(value: Any) -> Any:  # noqa: ANN401 - a config as plain values
+    """Copies settings without the places of files, and under names by which nothing is built."""
+    if isinstance(value, Mapping):
+        kept = {key: inner for key, inner in value.items() if not _is_place(str(key))}
+        return {"class" if key == _CLASS else str(key).strip("_"): recordable(inner) for key, inner in kept.items()}
+    return [recordable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _is_place(key: str) -> bool:
+    return key in ("root", "subset") or key.endswith(("_root", "_subset"))
+
+
+def record_network(node: DictConfig, option: str) -> NetworkRecord:
+    """Records what a network is built from.
+
+    Args:
+        node: a config of the group ``model`` as it was composed; its key ``weights``, where a training starts, is no part of it.
+        option: its name in the group.
+
+    Raises:
+        ConfigError: the option is a path; or the config holds what no run folder may: another class than the option's, or
+            other mappings in lists than the option has.
+    """
+    arguments = {key: value for key, value in plain(node).items() if key != "weights"}
+    way_out = "write an option of your own, model/NAME.yaml, in a folder given with --config-dir"
+    if _classes(arguments) != _classes(_option(option)):
+        raise ConfigError(
+            f"model={option} is built of other classes than its file says, which a run does not record; {way_out}"
+        )
+    try:
+        record = NetworkRecord(option=option, classes=_classes(arguments), arguments=_flat(arguments))
+        check_plain(record.arguments)
+    except ValidationError as error:
+        raise ConfigError(f"model: {first_fault(error)}, which a run does not record; {way_out}") from error
+    except StoreError as error:
+        raise ConfigError(f"model.{error}, as a run records it; {way_out}") from error
+    if plain(recorded_network(record)) != arguments:
+        raise ConfigError(f"model={option} with these changes is not built again from what a run records; {way_out}")
+    return record
+
+
+def recorded_network(record: NetworkRecord) -> DictConfig:
+    """Returns the config to build a recorded network from: the classes of our own option of that name, with the run's arguments.
+
+    Raises:
+        ConfigError: there is no such option in ``conf/`` or in the ``--config-dir`` folders, or it is for other classes; or the
+            arguments are no names.
+    """
+    node = _option(record.option)
+    node.pop("weights", None)
+    if _classes(node) != record.classes:
+        raise ConfigError(
+            f"the run trained a network of {_listed(record.classes)}, model={record.option} is one of {_listed(_classes(node))}; give "
+            "the --config-dir that it was trained with"
+        )
+    built = _acting(node)
+    for name, value in record.arguments.items():
+        *places, key = name.split(".")
+        if not all(part.isidentifier() and not part.startswith("_") for part in (*places, key)):
+            raise ConfigError(f"model.{name} is no argument of a network; the run folder is not what zsda.train writes")
+        inner = built
+        for part in places:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"model.{name} is recorded beside a value of model.{part}; expected one of them")
+        inner[key] = value
+    return OmegaConf.create(built)
+
+
+def _option(name: str) -> dict[str, Any]:
+    way_out = f"if model={name} is your own, give its --config-dir"
+    known = GlobalHydra.instance().config_loader().get_group_options("model")
+    if name not in known:
+        raise ConfigError(f"no option {name!r} of model; expected one of {', '.join(known)}; {way_out}")
+    try:
+        return plain(hydra.compose("eval", overrides=[f"model={name}"]).model)
+    except HydraException as error:
+        raise ConfigError(f"{config_error(error, 'eval')}; {way_out}") from error
+
+
+def _classes(node: Mapping[str, Any], place: str = _TOP) -> dict[str, str]:
+    found = {place: str(node[_CLASS])} if _CLASS in node else {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            found |= _classes(value, f"{place}.{key}")
+    return found
+
+
+def _flat(node: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{place}{key}.")
+        elif not str(key).startswith("_") and not _holds_nodes(value):
+            found[f"{place}{key}"] = value
+    return found
+
+
+def _holds_nodes(value: Any) -> bool:  # noqa: ANN401 - a JSON value
+    return isinstance(value, Mapping) or (isinstance(value, list) and any(map(_holds_nodes, value)))
+
+
+def _acting(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies what tells Hydra how to build, and lists of such nodes, and nothing else."""
+    kept = {k: v for k, v in node.items() if str(k).startswith("_") or (isinstance(v, list) and _holds_nodes(v))}
+    inner = {key: _acting(value) for key, value in node.items() if isinstance(value, Mapping)}
+    return {**kept, **{key: value for key, value in inner.items() if value}}
+
+
+def _listed(classes: Mapping[str, str]) -> str:
+    return ", ".join(dict.fromkeys(classes.values()))
