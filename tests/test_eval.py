@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from tests.conftest import one_line
+from zsda.files import file_digest
 from zsda.models.deeplab import DeepLabV3Plus
-from zsda.runs import file_digest
 
 RUN = "night_sdgpa_seed0"
 

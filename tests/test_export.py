@@ -9,11 +9,11 @@ from tests.conftest import one_line
 from tests.test_config import compose
 from zsda.config import build_network
 from zsda.errors import ConfigError, ModelError
+from zsda.files import file_digest
 from zsda.models import portable, refinenet
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.portable import check_formats, class_names, export_network, to_onnx
 from zsda.models.weights import load_weights
-from zsda.runs import file_digest
 
 RUN = "night_sdgpa_seed0"
 

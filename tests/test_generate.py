@@ -22,7 +22,7 @@ from zsda.config import build, conf_dir
 from zsda.data.datasets import Cityscapes
 from zsda.data.generated import GeneratedSet
 from zsda.errors import ConfigError
-from zsda.runs import digest
+from zsda.files import digest
 
 SMALL = ["trainer=cpu", "editor.steps=6", "canvas=[128,64]", "patch_size=64", "batch_size=4", "num_workers=0"]
 SETS = ("night_intermediate", "night_target")

@@ -12,7 +12,7 @@ ROOT = Path(zsda.__file__).parent
 RUNGS = [
     {"errors", "__init__"},
     {"hardware", "shipped", "seeds", "records"},
-    {"runs", "locks", "config", "command"},
+    {"files", "provenance", "runs", "locks", "config", "command"},
     {"data"},
     {"models", "pseudo_labels", "miniature"},
     {"evaluation"},

@@ -9,17 +9,9 @@ import pytest
 import zsda
 from tests.reporting.made import phase_report
 from zsda.errors import StoreError
-from zsda.runs import (
-    RunFolder,
-    RunRecord,
-    differences,
-    latest_finished_run,
-    matching_runs,
-    provenance,
-    versions,
-    without,
-    write_atomic,
-)
+from zsda.files import write_atomic
+from zsda.provenance import provenance, versions
+from zsda.runs import RunFolder, RunRecord, differences, latest_finished_run, matching_runs, without
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -145,7 +137,7 @@ def test_a_checkout_that_is_not_installed_knows_its_version(monkeypatch):
             raise PackageNotFoundError(name)
         return "1.0"
 
-    monkeypatch.setattr("zsda.runs.version", found)
+    monkeypatch.setattr("zsda.provenance.version", found)
     assert versions("torch") == {"zsda": zsda.__version__, "torch": "1.0"}
 
 

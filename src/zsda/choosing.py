@@ -11,9 +11,10 @@ from zsda.config import build_network
 from zsda.errors import ConfigError
 from zsda.evaluation.layout import LayoutJudge
 from zsda.evaluation.subjects import Subject
+from zsda.files import file_digest
 from zsda.models.weights import check_weights, load_weights
 from zsda.recording import recorded_network
-from zsda.runs import RunFolder, file_digest, latest_finished_run
+from zsda.runs import RunFolder, latest_finished_run
 from zsda.shipped import located
 
 _SUFFIXES = (".safetensors", ".tar", ".ckpt", ".pth", ".pt", ".bin")

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zsda.config import conf_dir
 from zsda.errors import ConfigError, StoreError, ZsdaError
-from zsda.runs import DISK_ERRORS, describe_os_error
+from zsda.files import DISK_ERRORS, describe_os_error
 
 TRACEBACK_VARIABLE = "ZSDA_TRACEBACK"
 

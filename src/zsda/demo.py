@@ -31,13 +31,14 @@ def main(config: DictConfig) -> None:
         with _step(console, seconds, name, headline):
             _call(console, words)
     from zsda.choosing import run_subject
+    from zsda.files import to_json, write_atomic
     from zsda.reporting.alike import warn_of_unequal_lengths
     from zsda.reporting.comparison import Comparison
     from zsda.reporting.formats import screen
     from zsda.reporting.grids import grids
     from zsda.reporting.results import read_results
     from zsda.reporting.scenes import write_adaptation_sheet
-    from zsda.runs import matching_runs, to_json, write_atomic
+    from zsda.runs import matching_runs
 
     with _step(console, seconds, "sheet", "The comparison"):
         trained = dict(zip(runs, matching_runs(root, list(runs.values())), strict=True))

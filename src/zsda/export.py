@@ -5,7 +5,7 @@ import logging
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.command import command
-from zsda.runs import file_digest
+from zsda.files import file_digest
 
 _log = logging.getLogger(__name__)
 

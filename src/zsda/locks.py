@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zsda.errors import StoreError
-from zsda.runs import describe_os_error
+from zsda.files import describe_os_error
 
 _log = logging.getLogger(__name__)
 

@@ -31,10 +31,10 @@ def main(config: DictConfig) -> None:
     from zsda.choosing import layout_judge
     from zsda.data.datamodules import check_loading
     from zsda.data.datasets import Cityscapes
+    from zsda.files import write_atomic
     from zsda.generation.preview import Previewer, Trial, around, choose, grid, read_images
     from zsda.reporting.contact import trials_csv, trials_table, write_contact_sheet
     from zsda.reporting.formats import wide_console
-    from zsda.runs import write_atomic
 
     (recipe,) = recipes
     check_loading(config.batch_size, 0)

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from zsda.command import choices, config_error
 from zsda.config import plain
 from zsda.errors import ConfigError, StoreError
+from zsda.files import file_digest
 from zsda.records import check_plain, first_fault
-from zsda.runs import NetworkRecord, RunHeader, RunRecord, file_digest, without
+from zsda.runs import NetworkRecord, RunHeader, RunRecord, without
 from zsda.shipped import located
 
 _CLASS = "_target_"

@@ -20,13 +20,14 @@ _CHOICES = {"score": ("miou_present", "miou"), "selection": ("last", "best_on_ta
 @command("report")
 def main(config: DictConfig) -> None:
     """Prints the comparison, and writes it as Markdown, LaTeX and CSV."""
+    from zsda.files import write_atomic
     from zsda.reporting import formats, published
     from zsda.reporting.alike import warn_of_other_settings, warn_of_unequal_lengths
     from zsda.reporting.comparison import Comparison
     from zsda.reporting.grids import grids
     from zsda.reporting.layout import kept_layouts
     from zsda.reporting.results import read_results, results_csv
-    from zsda.runs import matching_runs, write_atomic
+    from zsda.runs import matching_runs
 
     for key, expected in _CHOICES.items():
         if config[key] not in expected:

@@ -1,90 +1,22 @@
-"""Writing to disk so that a reader never meets half a file, and run folders built on that."""
+"""Run folders: what a training is, its settings, and its phases."""
 
-import errno
 import fnmatch
-import hashlib
 import json
 import logging
-import os
-import platform
-import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from zsda import __version__
 from zsda.errors import ConfigError, StoreError
-from zsda.records import NAME, PlainName, Record, check_plain, read_record
+from zsda.files import to_json, write_atomic
+from zsda.records import PlainName, Record, check_plain, read_record
 
 _log = logging.getLogger(__name__)
 
 
-def check_folder_name(key: str, name: str) -> None:
-    """Refuses what cannot name a folder of its own.
-
-    Raises:
-        ConfigError: it is empty, or a path.
-    """
-    if not re.fullmatch(NAME, str(name)):
-        raise ConfigError(f"{key}={name} cannot name a folder; expected letters, digits, _ - . and + only, and no path")
-
-
 _FOREIGN_RUN = "it is none that this version of python -m zsda.train wrote: train it anew, or score its weights with ckpt=FILE model=..."
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-DISK_ERRORS = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS)
-"""Numbers of the operating system's errors that a user mends by changing the disk or its rights."""
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file so that it exists either as before or complete.
-
-    Raises:
-        StoreError: the file system refuses, for want of space or of permission.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise StoreError(describe_os_error(error, path)) from error
-
-
-def describe_os_error(error: OSError, path: Path) -> str:
-    """Says in one line why the operating system refused to write ``path`` and what to do about it."""
-    if error.errno in _FULL:
-        remedy = "free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
-        return f"no space left to write {path}; {remedy}"
-    return f"cannot write or read {path}: {error.strerror or error}; expected a place that this user may use"
-
-
-def to_json(value: Any) -> bytes:  # noqa: ANN401 - anything that JSON knows
-    """Serialises plain values readably and always in the same order."""
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def digest(content: bytes) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _scalar_or_list(value: Any) -> Any:  # noqa: ANN401 - a JSON value
@@ -382,48 +314,6 @@ def differences(found: Any, asked: Any, prefix: str = "") -> dict[str, str]:  # 
 
 def _show(value: Any) -> str:  # noqa: ANN401 - a JSON value
     return json.dumps(value, ensure_ascii=False)
-
-
-def provenance() -> dict[str, Any]:
-    """Describes this start: command line, time, versions, git revision, host."""
-    return {
-        "command": ["python", "-m", _module(Path(sys.argv[0]).resolve()), *sys.argv[1:]],
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git": _git_revision(),
-        "host": platform.node(),
-        "versions": versions("torch", "torchvision", "lightning", "diffusers", "numpy"),
-    }
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Returns the versions of zsda, also where it runs from a checkout that is not installed, and of other packages."""
-    return {"zsda": __version__, **{name: version(name) for name in packages}}
-
-
-def _module(script: Path) -> str:
-    root = Path(__file__).resolve().parents[1]
-    return ".".join(
-        (script.relative_to(root) if script.is_relative_to(root) else Path("zsda", script.name)).with_suffix("").parts
-    )
-
-
-def _git_revision() -> str | None:
-    """Returns the revision of the checkout that zsda runs from, with ``+`` if it has changes; None for an installed wheel."""
-    folder = Path(__file__).resolve().parents[2]
-    if not (folder / ".git").exists():
-        return None
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()
 
 
 def without(settings: Mapping[str, Any], dotted_keys: Sequence[str]) -> dict[str, Any]:

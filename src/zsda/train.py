@@ -8,8 +8,10 @@ from omegaconf import DictConfig
 
 from zsda.command import command, process_rank
 from zsda.config import build, build_network, prepare_world, seed_of, trainer_factory
+from zsda.files import check_folder_name
 from zsda.locks import owned
-from zsda.runs import RunFolder, check_folder_name, provenance
+from zsda.provenance import provenance
+from zsda.runs import RunFolder
 
 if TYPE_CHECKING:
     from zsda.adaptation.phases import Phase

@@ -5,10 +5,10 @@ from PIL import Image
 from tests.generation.conftest import truncate
 from zsda.data.faults import Fault
 from zsda.errors import ConfigError
+from zsda.files import digest
 from zsda.generation.recipes import Target
 from zsda.generation.source import PatchDataModule, SourcePatches, make_groups, stack_patches
 from zsda.generation.store import GeneratedStore
-from zsda.runs import digest
 
 RECIPE = Target((128, 64), 64)
 

@@ -8,10 +8,10 @@ import torch
 
 from tests.generation.conftest import pixels
 from zsda.errors import StoreError
+from zsda.files import digest
 from zsda.generation.gate import Rejected
 from zsda.generation.recipes import Box
 from zsda.generation.store import Edited, GeneratedStore
-from zsda.runs import digest
 
 SETTINGS = {"domain": {"prompt": "make it rain"}, "editor": {"steps": 50, "versions": {"torch": "2.15"}}, "seed": 0}
 SOURCES = [f"leftImg8bit/train/aachen/aachen_000000_{number:06d}_leftImg8bit.png" for number in range(3)]

@@ -3,17 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from zsda.files import digest, to_json, write_atomic
 from zsda.reporting.results import RunScores
-from zsda.runs import (
-    NetworkRecord,
-    PhaseReport,
-    RunFolder,
-    RunHeader,
-    RunRecord,
-    digest,
-    to_json,
-    write_atomic,
-)
+from zsda.runs import NetworkRecord, PhaseReport, RunFolder, RunHeader, RunRecord
 
 VIEWS = {
     "source_only": ["source", "source"],

@@ -14,8 +14,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from zsda.errors import StoreError
 from zsda.evaluation.inference import ScoringTask
+from zsda.files import write_atomic
 from zsda.models.weights import save_weights
-from zsda.runs import PhaseFolder, write_atomic
+from zsda.runs import PhaseFolder
 from zsda.seeds import hash32
 
 _log = logging.getLogger(__name__)

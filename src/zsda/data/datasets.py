@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 
 from zsda.data.labels import to_train_ids
 from zsda.errors import ConfigError, DataError
-from zsda.runs import digest
+from zsda.files import digest
 
 _log = logging.getLogger(__name__)
 

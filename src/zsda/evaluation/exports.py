@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zsda.data.labels import CLASS_NAMES, colourise
 from zsda.evaluation.records import SUMMARY
-from zsda.runs import to_json, write_atomic
+from zsda.files import to_json, write_atomic
 
 
 def write_colour_mask(path: Path, prediction: Tensor) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from zsda.errors import StoreError
+from zsda.files import to_json
 from zsda.records import PlainName, Record, read_record
-from zsda.runs import to_json
 
 SUMMARY = ("miou", "miou_present", "accuracy")
 """Scores that sum up a setting."""

@@ -15,7 +15,8 @@ from zsda.evaluation.exports import write_epochs, write_scores
 from zsda.evaluation.inference import EvaluationTask, evaluate
 from zsda.evaluation.records import SUMMARY, read_epochs, read_scores
 from zsda.evaluation.subjects import Subject
-from zsda.runs import file_digest, provenance
+from zsda.files import file_digest
+from zsda.provenance import provenance
 
 
 class Scored(NamedTuple):

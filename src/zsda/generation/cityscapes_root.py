@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from zsda.errors import StoreError
-from zsda.runs import describe_os_error
+from zsda.files import describe_os_error
 
 _IMAGES = "leftImg8bit"
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zsda.errors import ConfigError
-from zsda.runs import check_folder_name
+from zsda.files import check_folder_name
 
 
 @dataclass(frozen=True)

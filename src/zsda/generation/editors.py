@@ -14,7 +14,7 @@ from zsda.errors import ConfigError
 from zsda.generation.domains import Domain
 from zsda.generation.pipelines import check_pipeline, digest_pipeline, find_pipeline, load_pipeline, scheduler_names
 from zsda.hardware import is_fast_in_bf16
-from zsda.runs import versions
+from zsda.provenance import versions
 from zsda.shipped import located
 
 _log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from zsda.errors import ModelError, StoreError
+from zsda.files import digest, file_digest
 from zsda.generation.editor_configs import check_configs
 from zsda.records import printable, read_plain
-from zsda.runs import digest, file_digest
 from zsda.shipped import located
 
 PIPELINE = "StableDiffusionInstructPix2PixPipeline"

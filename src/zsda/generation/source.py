@@ -14,10 +14,10 @@ from zsda.data.datamodules import check_loading
 from zsda.data.datasets import Cityscapes, read_image
 from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.errors import ConfigError
+from zsda.files import digest
 from zsda.generation.domains import Domain
 from zsda.generation.recipes import Recipe
 from zsda.generation.store import GeneratedStore
-from zsda.runs import digest
 
 
 class SourcePatches(Dataset[dict[str, Any] | Fault]):

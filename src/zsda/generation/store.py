@@ -22,10 +22,11 @@ from PIL import Image
 from torch import Tensor
 
 from zsda.errors import StoreError
+from zsda.files import describe_os_error, digest, to_json, write_atomic
 from zsda.generation.gate import Rejected
 from zsda.generation.tiling import Box
 from zsda.records import check_plain, read_plain
-from zsda.runs import describe_os_error, differences, digest, to_json, write_atomic
+from zsda.runs import differences
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from zsda.command import choices, command
 from zsda.config import plain, seed_of, trainer_factory
 from zsda.errors import ConfigError
 from zsda.locks import owned
-from zsda.runs import RunFolder, RunRecord, provenance, without
+from zsda.provenance import provenance
+from zsda.runs import RunFolder, RunRecord, without
 
 _log = logging.getLogger(__name__)
 

@@ -23,11 +23,12 @@ from rich.progress import track
 
 from zsda.data.labels import TABLE, to_label_ids
 from zsda.errors import ConfigError, StoreError
+from zsda.files import describe_os_error, digest, to_json, write_atomic
 from zsda.miniature import abroad, weather
 from zsda.miniature.places import ABROAD, CITY
 from zsda.miniature.scenes import RENDERER_VERSION, SIZE, render_scene
 from zsda.miniature.weather import apply_look
-from zsda.runs import describe_os_error, differences, digest, to_json, write_atomic
+from zsda.runs import differences
 
 MARKER = "miniature.json"
 CITIES = ("bergen", "delft", "lindau", "murten")

@@ -11,9 +11,9 @@ from pathlib import Path
 import safetensors.torch
 
 from zsda.errors import ZsdaError
+from zsda.files import write_atomic
 from zsda.generation.pipelines import check_pipeline
 from zsda.models.weights import read_weights
-from zsda.runs import write_atomic
 from zsda.shipped import PREFIX, located
 
 WEIGHTS = located(f"{PREFIX}miniature/weights")

@@ -8,10 +8,10 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from zsda.errors import ModelError
+from zsda.files import write_atomic
 from zsda.models.backbones import backbone_of
 from zsda.models.matching import load_exactly
 from zsda.models.published import read_published
-from zsda.runs import write_atomic
 
 _HEADS = ("fc.", "head.", "classifier.")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from zsda.data.labels import colourise
-from zsda.runs import write_atomic
+from zsda.files import write_atomic
 
 Panel = NDArray[np.uint8]
 """A photograph, RGB [H, W, 3], or a label map, train ids [H, W]."""

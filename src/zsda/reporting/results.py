@@ -11,7 +11,8 @@ from typing import Any
 
 from zsda.errors import StoreError
 from zsda.evaluation.records import SUMMARY, EpochsFile, Evaluated, ScoresFile, Summary, read_scores_file
-from zsda.runs import RunFolder, file_digest
+from zsda.files import file_digest
+from zsda.runs import RunFolder
 
 _log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zsda.adaptation.callbacks import AtomicCheckpoints, EpochLines, EpochSeed
 from zsda.data.datamodules import EpochSampler
+from zsda.files import to_json, write_atomic
 from zsda.miniature.school.instructions import instructions, is_held_out, save_tokenizer
 from zsda.miniature.school.lessons import LOOKS, Lessons
 from zsda.miniature.school.parts import (
@@ -43,7 +44,7 @@ from zsda.miniature.school.tasks import (
     teach_words,
 )
 from zsda.models.weights import load_weights, save_weights
-from zsda.runs import PhaseFolder, PhaseReport, RunFolder, to_json, write_atomic
+from zsda.runs import PhaseFolder, PhaseReport, RunFolder
 
 _log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from zsda.errors import ConfigError
+from zsda.files import write_atomic
 from zsda.miniature import abroad
 from zsda.miniature.places import ABROAD
 from zsda.miniature.scenes import RENDERER_VERSION, render_scene
 from zsda.miniature.weather import apply_look
-from zsda.runs import write_atomic
 
 LOOKS = ("day", "night", "snow", "rain", "fog", "game")
 """The looks of a lesson, in the order in which they are stored; the first one is the picture before the edit."""

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from zsda.files import to_json, write_atomic
 from zsda.miniature.school.instructions import MAX_LENGTH
-from zsda.runs import to_json, write_atomic
 
 Part = Any
 """A part of a pipeline; diffusers and transformers are not typed."""
