@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.conftest import one_line, run
 from tests.generation.conftest import draw_cityscapes
 from tests.pipeline import make_pipeline
+from zsda.adaptation.callbacks import AtomicCheckpoints
 from zsda.models.library import library_model
 
 SECRET = "value-of-an-environment-variable"
@@ -198,12 +200,13 @@ def test_a_pipe_in_place_of_a_file_does_not_wait(folder, world):
     [
         (["settings", "day", "miou"], 7.5, "settings.day.miou: input should be less than or equal to 1"),
         (["settings", "day", "miou"], {"_target_": "os.abort"}, "settings.day.miou._target_"),
-        (["title"], "${oc.env:CANARY}", "title is"),
+        (["protocol"], "${oc.env:CANARY}", "protocol is"),
         (["settings", "\x1b]0;evil\x07"], {}, "no name that zsda writes"),
         (["files"], {}, "its scores are not those of the settings in files"),
         (["more"], 1, "more is no name that zsda writes"),
+        (["settings", "day", "miou_present"], None, "settings.day.miou_present"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_scores_are_data(folder, keys, value, message):
     edit(folder / "runs/a/eval/day_sdgpa/scores.json", *keys, to=value)
@@ -223,6 +226,57 @@ def test_a_checkpoint_that_is_a_pickle_is_not_unpickled(folder, world):
     message = attempt(folder, "train", *TRAIN, f"data_root={world}")
     assert "last.ckpt cannot be read" in message
     assert "delete it to start this phase anew" in message
+
+
+@pytest.mark.parametrize("spoil", ["nothing in it", "another network", "no report"])
+def test_a_checkpoint_of_something_else_is_one_line(folder, world, spoil):
+    (folder / "runs/a/source/phase.json").unlink()
+    path = folder / "runs/a/source/last.ckpt"
+    state = torch.load(path, weights_only=True)
+    change = {"another network": {"state_dict": {}}, "no report": {"report": 1}}
+    torch.save({} if spoil == "nothing in it" else {**state, **change[spoil]}, path)
+    message = attempt(folder, "train", *TRAIN, f"data_root={world}")
+    assert "last.ckpt is n" in message
+    assert "delete it to start this phase anew" in message
+
+
+def test_a_checkpoint_neither_deletes_nor_looks_up_what_it_names(folder, world):
+    (folder / "runs/a/source/phase.json").unlink()
+    (folder / "precious").mkdir()
+    (folder / "precious/mine").write_text("mine")
+    path = folder / "runs/a/source/last.ckpt"
+    state = torch.load(path, weights_only=True)
+    (name,) = (name for name in state["callbacks"] if name.startswith("ModelCheckpoint"))
+    state["callbacks"][name]["best_model_path"] = "runs/a/source/../../../precious"
+    torch.save(state, path)
+    words = [word.replace("steps=2", "steps=4").replace("horizon=2", "horizon=4") for word in TRAIN]
+    for key in ("steps", "horizon"):
+        edit(folder / "runs/a/run.json", "settings", "method", "phases", "source", key, to=4)
+    result = run("train", *words, f"data_root={world}", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "resuming from" in result.stdout
+    assert json.loads((folder / "runs/a/source/phase.json").read_text())["steps"] == 4
+    assert (folder / "precious/mine").read_text() == "mine"
+
+
+def test_of_a_checkpoint_nothing_is_kept_that_names_files(folder):
+    files = AtomicCheckpoints()
+    loaded = files.load_checkpoint(folder / "runs/a/source/last.ckpt", weights_only=True)
+    assert not [name for name in loaded["callbacks"] if name.startswith("ModelCheckpoint")]
+    (folder / "precious").mkdir()
+    with pytest.raises(OSError, match="precious"):
+        files.remove_checkpoint(folder / "precious")
+
+
+def test_names_of_tensors_do_not_write_to_the_terminal(folder, world):
+    save_file({"\x1b]0;evil\x07": torch.zeros(1)}, folder / "runs/a/source/weights.safetensors")
+    message = attempt(folder, "eval", "run=a", "setting=day", f"data_root={world}", "trainer=cpu")
+    assert "\\x1b]0;evil\\x07" in message
+
+
+def test_scores_without_their_weights_are_one_line(folder):
+    (folder / "runs/a/source/weights.safetensors").unlink()
+    assert "weights.safetensors, which was scored, is missing" in attempt(folder, "report", "runs=a")
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +323,11 @@ def test_a_generated_set_is_data(generated, editor, tmp_path, keys, value, messa
         {"source": "{first}", "output": "/etc/passwd"},
         {"source": "{first}", "output": None, "retries": "${oc.env:CANARY}"},
         {"source": "{first}", "output": None, "retries": []},
+        {"source": "{first}", "source_digest": "", "output": None, "digest": None, "retries": [{"patch": 0}] * 5},
+        {"source": "{first}", "source_digest": "", "output": "{first}", "digest": "", "layout_score": 7.5},
         [["source"]],
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_a_line_of_a_manifest_that_is_none_is_passed_over_and_its_image_made_again(generated, editor, tmp_path, line):
     folder = shutil.copytree(generated, tmp_path / "work")
@@ -286,6 +342,27 @@ def test_a_line_of_a_manifest_that_is_none_is_passed_over_and_its_image_made_aga
     assert manifest.read_text().splitlines() == whole
     assert (folder / "outside.png").read_bytes() == b"mine"
     assert SECRET not in result.stdout + result.stderr
+
+
+def test_pipes_in_a_set_are_not_waited_for(generated, editor, tmp_path):
+    folder = shutil.copytree(generated, tmp_path / "work")
+    whole = (folder / "data/night_target/manifest.jsonl").read_bytes()
+    image = next((folder / "data/night_target").glob("leftImg8bit/*/*/*.png"))
+    image.unlink()
+    os.mkfifo(image)
+    result = run("generate", *generate(editor), cwd=folder)
+    assert "night_target: 1 made, 1 were there already" in result.stdout, result.stderr
+    assert (folder / "data/night_target/manifest.jsonl").read_bytes() == whole
+    (folder / "data/night_target/manifest.jsonl").unlink()
+    os.mkfifo(folder / "data/night_target/manifest.jsonl")
+    assert "manifest.jsonl: no regular file" in attempt(folder, "generate", *generate(editor))
+
+
+def test_a_prompt_of_any_language_makes_a_set_that_goes_on(editor, tmp_path):
+    draw_cityscapes(tmp_path / "data/cityscapes", train=2)
+    for there in (0, 2):
+        result = run("generate", *generate(editor, "domain.prompt='make\u00a0it\u3000night'"), cwd=tmp_path)
+        assert f"{2 - there} made, {there} were there already" in result.stdout, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,19 @@ def test_folders_made_for_a_lock_go_with_it_unless_they_are_used(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"pid": {}}', b"\xff" * 2000])
+def test_a_process_owns_a_folder_once_by_whatever_path(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    with owned(tmp_path / "a", tmp_path / "link"):
+        with pytest.raises(StoreError, match="a: this command is writing to it already"), owned(tmp_path / "link"):
+            pass
+        assert lock_of(tmp_path / "a").exists()
+    assert not lock_of(tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"host": "a", "pid": Infinity, "since": "b"}', b"", b"{", b"[1]", b'{"pid": {}}', b"\xff" * 2000]
+)
 def test_what_else_stands_in_a_lock_file_keeps_nobody_out(tmp_path, content):
     lock_of(tmp_path / "a").write_bytes(content)
     with owned(tmp_path / "a"):
@@ -128,12 +140,14 @@ def test_a_lock_that_was_given_back_while_it_was_opened_is_not_one(tmp_path, mon
 
 
 @pytest.mark.usefixtures("without_locks")
-def test_without_locks_the_file_counts_as_long_as_its_process_runs(tmp_path):
+def test_without_locks_the_file_counts_as_long_as_its_process_runs(tmp_path, monkeypatch):
     leave(tmp_path / "a")
     with owned(tmp_path / "a"):
         assert json.loads(lock_of(tmp_path / "a").read_text())["pid"] == os.getpid()
-        with pytest.raises(StoreError, match=rf"process {os.getpid()} on .*if it has, delete .*\.a\.lock"):
-            owned(tmp_path / "a").__enter__()
+        with monkeypatch.context() as as_another:
+            as_another.setattr("zsda.locks._own", set())
+            with pytest.raises(StoreError, match=rf"process {os.getpid()} on .*if it has, delete .*\.a\.lock"):
+                owned(tmp_path / "a").__enter__()
     leave(tmp_path / "a", host="another")
     with pytest.raises(StoreError, match=r"on another, since 2020.* is writing to it"), owned(tmp_path / "a"):
         pass

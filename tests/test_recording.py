@@ -67,6 +67,18 @@ def test_nested_classes_come_from_the_users_option_and_their_arguments_from_the_
         assert plain(recorded_network(record)) == plain(node)
 
 
+def test_a_network_may_refer_to_keys_of_its_world_and_lie_in_a_folder(tmp_path):
+    conf = shutil.copytree(conf_dir(), tmp_path / "conf")
+    (conf / "model/own").mkdir()
+    (conf / "model/own/mine.yaml").write_text(
+        "_target_: torch.nn.Conv2d\nin_channels: ${world.depth}\nsizes: {stage-1: 2}\n"
+    )
+    with composed("model=own/mine", "+world.depth=3", conf=conf) as node:
+        record = record_network(node, "own/mine")
+        assert record.arguments == {"in_channels": 3, "sizes.stage-1": 2}
+        assert plain(recorded_network(record)) == plain(node)
+
+
 @pytest.mark.parametrize(
     ("option", "overrides", "message"),
     [
@@ -93,7 +105,7 @@ def test_what_a_run_cannot_record_is_refused_before_it_is_trained(option, overri
         ({"classes": {**SMP, "model.encoder": "os.system"}}, "the run trained a network of"),
         ({"arguments": {"encoder._target_": "os.system"}}, r"model.encoder._target_ is no argument of a network"),
         ({"arguments": {"_target_": "os.system"}}, "model._target_ is no argument"),
-        ({"arguments": {"a b": 1}}, "model.a b is no argument"),
+        ({"arguments": {"a..b": 1}}, "model.a..b is no argument"),
         ({"arguments": {"encoder": "resnet18", "encoder.depth": 3}}, "recorded beside a value of model.encoder"),
     ],
 )

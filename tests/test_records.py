@@ -77,5 +77,19 @@ def test_only_plain_values_are_plain():
             check_plain({"a": value})
 
 
+def test_texts_of_any_language_are_plain():
+    for text in ("make\u00a0it snow", "雪\u3000が", "👩\u200d🔧", "näh", "a\nb\tc"):
+        check_plain({"prompt": text})
+        assert printable(text, also="\n\t") == text
+    for text in ("\u202etxt", "a\u2028b", "\x7f", "\udce4"):
+        with pytest.raises(StoreError, match="control characters"):
+            check_plain({"prompt": text})
+
+
+def test_long_names_and_long_lists_of_faults_take_no_time(tmp_path):
+    with pytest.raises(StoreError, match="is no name that zsda writes"):
+        read(tmp_path, {"name": "a", "told": {"k" * 10**6: [0] * 10**5}})
+
+
 def test_control_characters_are_written_out():
     assert printable("näh \x1b[31m\udce4") == "näh \\x1b[31m\\udce4"

@@ -59,6 +59,26 @@ def test_a_run_with_other_settings_is_refused(tmp_path):
     assert run.record().settings["seed"] == 1
 
 
+def test_phases_that_no_record_tells_of_are_not_gone_on_with(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.phase("two").finish(phase_report())
+    with pytest.raises(
+        StoreError, match=r"holds the phase two but no run.json that tells what it is; give the new one"
+    ):
+        claim(run, seed=1)
+    claim(RunFolder(tmp_path / "other"), seed=1)
+    record = json.loads((tmp_path / "other/run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps({**record, "phases": ["three"]}))
+    with pytest.raises(StoreError, match=r'phases was \["three"\] and is now \["one", "two"\]'):
+        claim(run, seed=1)
+
+
+def test_runs_with_names_of_their_own_are_no_runs_of_ours(tmp_path):
+    for name in ("a", "a[/b]", "\x1b]0;evil\x07"):
+        claim(RunFolder(tmp_path / name))
+    assert [run.path.name for run in matching_runs(tmp_path, ["*"])] == ["a"]
+
+
 def test_a_run_that_trained_nothing_yet_may_be_corrected(tmp_path):
     run = RunFolder(tmp_path / "run")
     claim(run, seed=1)
@@ -88,7 +108,8 @@ def test_the_epochs_that_a_phase_kept_end_with_its_last(tmp_path):
     phase = RunFolder(tmp_path).phase("one")
     for epoch in (100, 5, 20):
         write_atomic(phase.epoch_weights(epoch), b"")
-    write_atomic(phase.path / "epochs/.0040.safetensors.part", b"")
+    for other in (".0040.safetensors.part", "1a.safetensors", "٣.safetensors"):
+        write_atomic(phase.path / "epochs" / other, b"")
     phase.finish(phase_report(epochs=103))
     assert list(phase.kept().items()) == [*((e, phase.epoch_weights(e)) for e in (5, 20, 100)), (103, phase.weights)]
     phase.finish(phase_report(epochs=100))

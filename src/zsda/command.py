@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zsda.config import conf_dir
 from zsda.errors import ConfigError, StoreError, ZsdaError
 from zsda.files import DISK_ERRORS, describe_os_error
+from zsda.records import printable
 
 TRACEBACK_VARIABLE = "ZSDA_TRACEBACK"
 
@@ -49,6 +50,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
         def task(config: DictConfig) -> float | None:
             if process_rank() > 0:
                 logging.getLogger("zsda").setLevel(logging.WARNING)  # one process tells for all
+            for handler in logging.getLogger().handlers:
+                handler.addFilter(_write_out)
             for message in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message=message)
             try:
@@ -78,6 +81,12 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
     return decorate
 
 
+def _write_out(record: logging.LogRecord) -> bool:
+    """Lets a line pass, its control characters written out: it may tell what stands in a file of somebody else."""
+    record.msg, record.args = printable(record.getMessage(), also="\n"), ()
+    return True
+
+
 def _say_disk_errors(main: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
     """Calls ``main``; a full or read-only disk, which any library below may meet, becomes a `StoreError`."""
     try:
@@ -97,8 +106,8 @@ def process_rank() -> int:
 def _report(error: ZsdaError, name: str, show_traceback: bool) -> None:
     if show_traceback:
         raise error
-    rank = process_rank()
-    sys.stderr.write(f"rank {rank}: zsda.{name}: {error}\n" if rank else f"zsda.{name}: {error}\n")
+    rank, said = process_rank(), printable(str(error))
+    sys.stderr.write(f"rank {rank}: zsda.{name}: {said}\n" if rank else f"zsda.{name}: {said}\n")
     sys.exit(error.exit_code)
 
 

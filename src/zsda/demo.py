@@ -48,7 +48,9 @@ def main(config: DictConfig) -> None:
         subjects = {f"{method} predicts": run_subject(run) for method, run in trained.items()}
         write_adaptation_sheet(root / "sheet.png", Path(config.data_root), domain, subjects, config.rows)
     write_atomic(root / "summary.json", to_json({"miou": comparison.plain(domain), "seconds": seconds}))
-    console.print(f"{sum(seconds.values()):.0f} s; written: sheet.png and summary.json in {root}", soft_wrap=True)
+    console.print(
+        f"{sum(seconds.values()):.0f} s; written: sheet.png and summary.json in {root}", markup=False, soft_wrap=True
+    )
 
 
 def _check(config: DictConfig) -> str:

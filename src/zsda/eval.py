@@ -53,7 +53,7 @@ def main(config: DictConfig) -> float:
         faults.add(scored.left_out)
         results[subject.title] = scored
         if process_rank() == 0 and not several and not config.epochs:
-            console.print(scored.title, style="bold", soft_wrap=True)
+            console.print(scored.title, style="bold", markup=False, soft_wrap=True)
             console.print(scores_table(scored.settings))
         _log.info("%s %s", "scored before, read from" if scored.known else "written:", scored.folder)
     if process_rank() == 0 and config.epochs:

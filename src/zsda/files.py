@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,23 @@ def describe_os_error(error: OSError, path: Path) -> str:
     return f"cannot write or read {path}: {error.strerror or error}; expected a place that this user may use"
 
 
+def read_regular(path: Path) -> bytes:
+    """Reads a file.
+
+    Raises:
+        OSError: it is missing, or no regular file: a pipe would be waited for, a device has no end.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return file.read()
+
+
 def to_json(value: Any) -> bytes:  # noqa: ANN401 - anything that JSON knows
     """Serialises plain values readably and always in the same order."""
-    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")  # halves of characters, as in names of files, in JSON's own writing
 
 
 def digest(content: bytes) -> str:

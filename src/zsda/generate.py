@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from zsda.command import command, process_rank
 from zsda.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
+from zsda.errors import ConfigError
 from zsda.locks import owned
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def main(config: DictConfig) -> None:
     domain, recipes = build_domain(config), build_recipes(config)
     seed_of(config)
     roots = [Path(config.data_root) / f"{domain.name}_{recipe.name}" for recipe in recipes]
+    if len(set(roots)) < len(roots):
+        raise ConfigError(
+            f"two recipes make one set, {max(roots, key=roots.count)}; expected recipes of different names"
+        )
     # Before the slow imports, and by one process for all: who comes second must not wait long to be told.
     with owned(*(roots if process_rank() == 0 else [])):
         _generate(config, domain, dict(zip(roots, recipes, strict=True)))

@@ -17,6 +17,7 @@ from zsda.files import describe_os_error
 
 _log = logging.getLogger(__name__)
 
+_own: set[Path] = set()
 _HELD = (errno.EACCES, errno.EAGAIN)  # what a held lock is answered with, by the system
 
 
@@ -32,7 +33,7 @@ def owned(*folders: Path) -> Iterator[None]:
         StoreError: another process owns one of the folders, or the file system refuses.
     """
     with ExitStack() as stack:
-        for folder in folders:
+        for folder in dict.fromkeys(folder.resolve() for folder in folders):
             stack.enter_context(_owned(folder))
         yield
 
@@ -40,16 +41,21 @@ def owned(*folders: Path) -> Iterator[None]:
 @contextmanager
 def _owned(folder: Path) -> Iterator[None]:
     path = folder.parent / f".{folder.name}.lock"
+    if path in _own:  # the system lets a process lock again what it has locked, and gives it back at the first end
+        raise StoreError(f"{folder}: this command is writing to it already")
     made = [parent for parent in (folder.parent, *folder.parent.parents) if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = _take(path, folder)
     except OSError as error:
         raise StoreError(describe_os_error(error, path)) from error
+    _own.add(path)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        _own.remove(path)
+        if _is_at(file, path):
+            path.unlink(missing_ok=True)
         file.close()
         for parent in made:
             with suppress(OSError):  # it holds something by now
@@ -86,6 +92,10 @@ def _take(path: Path, folder: Path) -> BinaryIO:
             continue
         if owner:
             _log.info("%s: taken over from %s which ended without giving it back", folder, _describe(owner))
+            if owner["host"] != platform.node():
+                _log.warning(
+                    "%s: make sure that it has, where locks of the file system do not reach other hosts", folder
+                )
         _write(file)
         return file
 
@@ -105,7 +115,7 @@ def _read(file: BinaryIO) -> dict[str, Any]:
     try:
         found = json.loads(file.read(1000))
         return {"host": str(found["host"]), "pid": int(found["pid"]), "since": str(found["since"])}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {}  # new, or its owner has yet to write it
 
 

@@ -1,5 +1,6 @@
 """What a training records of its config, and its network built again from that."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,13 +8,14 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from zsda.command import choices, config_error
 from zsda.config import plain
 from zsda.errors import ConfigError, StoreError
 from zsda.files import file_digest
-from zsda.records import check_plain, first_fault
+from zsda.records import NAME, check_plain, first_fault
 from zsda.runs import NetworkRecord, RunHeader, RunRecord, without
 from zsda.shipped import located
 
@@ -94,7 +96,11 @@ def record_network(node: DictConfig, option: str) -> NetworkRecord:
         raise ConfigError(f"model: {first_fault(error)}, which a run does not record; {way_out}") from error
     except StoreError as error:
         raise ConfigError(f"model.{error}, as a run records it; {way_out}") from error
-    if plain(recorded_network(record)) != arguments:
+    try:
+        same = plain(recorded_network(record)) == arguments
+    except OmegaConfBaseException:  # what tells how to build refers to keys that are not there
+        same = False
+    if not same:
         raise ConfigError(f"model={option} with these changes is not built again from what a run records; {way_out}")
     return record
 
@@ -116,7 +122,7 @@ def recorded_network(record: NetworkRecord) -> DictConfig:
     built = _acting(node)
     for name, value in record.arguments.items():
         *places, key = name.split(".")
-        if not all(part.isidentifier() and not part.startswith("_") for part in (*places, key)):
+        if not all(part and not part.startswith("_") for part in (*places, key)):
             raise ConfigError(f"model.{name} is no argument of a network; the run folder is not what zsda.train writes")
         inner = built
         for part in places:
@@ -129,11 +135,17 @@ def recorded_network(record: NetworkRecord) -> DictConfig:
 
 def _option(name: str) -> dict[str, Any]:
     way_out = f"if model={name} is your own, give its --config-dir"
-    known = GlobalHydra.instance().config_loader().get_group_options("model")
-    if name not in known:
+    folder, _, leaf = name.rpartition("/")
+    plainly = all(re.fullmatch(NAME, part) for part in name.split("/"))
+    loader = GlobalHydra.instance().config_loader()
+    known = loader.get_group_options(f"model/{folder}".rstrip("/")) if plainly else []
+    if leaf not in known:
+        known = loader.get_group_options("model")
         raise ConfigError(f"no option {name!r} of model; expected one of {', '.join(known)}; {way_out}")
     try:
-        return plain(hydra.compose("eval", overrides=[f"model={name}"]).model)
+        # Unresolved: it may refer to a world or to keys of the training, and its values are those of the run anyway.
+        node = hydra.compose("eval", overrides=[f"model={name}"]).model
+        return OmegaConf.to_container(node, resolve=False)  # type: ignore[return-value]  # a DictConfig gives a dict
     except HydraException as error:
         raise ConfigError(f"{config_error(error, 'eval')}; {way_out}") from error
 

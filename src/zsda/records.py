@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -16,9 +17,11 @@ NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 
 PlainName = Annotated[str, Field(pattern=f"^{NAME}$")]
 
-_MOST_BYTES = 64 * 2**20
+_MOST_BYTES = 4 * 2**20
+_LONGEST_KEY = 200
 _MOST_LEVELS = 32
 _INTEGERS = 2**63
+_TURNING = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _ACTING_KEY = re.compile(r"_.*_")  # _target_, _args_, _partial_ and their like
 
 
@@ -95,8 +98,14 @@ def check_plain(value: Any, place: str = "", levels: int = 0) -> None:  # noqa: 
         raise StoreError(f"{place[:80]}... is nested more than {_MOST_LEVELS} levels deep; expected plain values")
     if isinstance(value, dict):
         for key, inner in value.items():
-            name = f"{place}.{printable(str(key))}".lstrip(".")
-            if not isinstance(key, str) or _ACTING_KEY.fullmatch(key) or "${" in key or not key.isprintable():
+            name = f"{place}.{printable(str(key)[:_LONGEST_KEY])}".lstrip(".")
+            if (
+                not isinstance(key, str)
+                or len(key) > _LONGEST_KEY
+                or _ACTING_KEY.fullmatch(key)
+                or "${" in key
+                or printable(key) != key
+            ):
                 raise StoreError(f"{name} is no name that zsda writes; expected names of plain values only")
             check_plain(inner, name, levels + 1)
     elif isinstance(value, list):
@@ -120,9 +129,14 @@ def _flaw(value: Any) -> str | None:  # noqa: ANN401 - a scalar of JSON
 
 def printable(text: str, also: str = "") -> str:
     """Returns a text with its control characters, and halves of characters, written out; those of ``also`` stay."""
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in also else ascii(c)[1:-1] for c in text)
+    return "".join(c if c in also or not _is_control(c) else ascii(c)[1:-1] for c in text)
+
+
+def _is_control(character: str) -> bool:
+    # Spaces of other scripts and what joins their letters are text; what turns the direction of a line round is not.
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNING
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - a JSON value

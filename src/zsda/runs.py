@@ -3,19 +3,21 @@
 import fnmatch
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, FailFast, Field
 
 from zsda.errors import ConfigError, StoreError
 from zsda.files import to_json, write_atomic
-from zsda.records import PlainName, Record, check_plain, read_record
+from zsda.records import NAME, PlainName, Record, check_plain, read_record
 
 _log = logging.getLogger(__name__)
 
 
+_OTHER_RUN = "give the new one another name=..., or delete the folder"
 _FOREIGN_RUN = "it is none that this version of python -m zsda.train wrote: train it anew, or score its weights with ckpt=FILE model=..."
 
 
@@ -38,7 +40,8 @@ def _option(value: str) -> str:
 
 
 _Option = Annotated[str, AfterValidator(_option)]
-_Side = Annotated[int, Field(ge=1, le=2**15)]
+_FolderName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]{0,200}$")]
+_Side = Annotated[int, Field(ge=1, le=2**13)]
 
 
 class NetworkRecord(Record):
@@ -93,7 +96,7 @@ class RunRecord(Record):
     header: RunHeader | None
     settings: dict[str, Any]
     choices: dict[str, _Option]
-    phases: Annotated[list[PlainName], Field(min_length=1)]
+    phases: Annotated[list[_FolderName], Field(min_length=1)]
     files: dict[str, str] = Field(default_factory=dict)
     starts: list[dict[str, Any]] = Field(default_factory=list)
 
@@ -114,7 +117,7 @@ class PhaseReport(Record):
     steps: Annotated[int, Field(ge=0)]
     seconds: float
     resumed: bool
-    left_out: list[str]
+    left_out: Annotated[list[str], FailFast()]
     watched: dict[str, float]
 
 
@@ -147,7 +150,8 @@ class PhaseFolder:
         Raises:
             StoreError: the file is no such report.
         """
-        return read_record(PhaseReport, self._report, "delete it to finish this phase anew from its last checkpoint")
+        way_out = "delete it to finish this phase anew from its last checkpoint"
+        return read_record(PhaseReport, self._report, way_out, told=["left_out"])
 
     def epoch_weights(self, epoch: int) -> Path:
         """Returns where the weights after an epoch, counted from 1, are kept."""
@@ -155,7 +159,8 @@ class PhaseFolder:
 
     def kept(self) -> dict[int, Path]:
         """Returns epoch -> weights after it, in their order, of a finished phase: those that were kept, and the last ones."""
-        files = {int(path.stem): path for path in self.epoch_weights(0).parent.glob("[0-9]*.safetensors")}
+        found = self.epoch_weights(0).parent.glob("*.safetensors")
+        files = {int(path.stem): path for path in found if re.fullmatch(r"[0-9]{1,9}", path.stem)}
         return dict(sorted({**files, self.report().epochs: self.weights}.items()))
 
 
@@ -194,21 +199,28 @@ class RunFolder:
             found = self.record()
             self._check_same(found, plain)
             starts = found.starts
+        elif begun := [name for name in record.phases if self.phase(name).begun]:
+            raise StoreError(
+                f"{self.path} holds the phase {begun[0]} but no run.json that tells what it is; {_OTHER_RUN}"
+            )
         if write:
             write_atomic(self._record, to_json({**plain, "starts": [*starts, start]}))
 
     def _check_same(self, found: RunRecord, asked: Mapping[str, Any]) -> None:
-        if not any(self.phase(name).begun for name in found.phases):
+        if not any(self.phase(name).begun for name in (*found.phases, *asked["phases"])):
             return
-        way_out = "give the new one another name=..., or delete the folder"
-        differing = list(differences(found.settings, asked["settings"]).values())
+        differing = list(
+            differences(
+                {"phases": found.phases, **found.settings}, {"phases": asked["phases"], **asked["settings"]}
+            ).values()
+        )
         if differing:
-            raise StoreError(f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); {way_out}")
+            raise StoreError(f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); {_OTHER_RUN}")
         changed = sorted(differences(found.files, asked["files"]))
         if changed:
             raise StoreError(
                 f"{self.path} holds a run that was trained on other files of {', '.join(changed)} (names or sizes differ, wherever "
-                f"they lie); {way_out}"
+                f"they lie); {_OTHER_RUN}"
             )
 
     def record(self) -> RunRecord:
@@ -264,8 +276,8 @@ def latest_finished_run(root: Path) -> RunFolder:
         StoreError: there is none.
     """
     finished: list[tuple[float, RunFolder]] = []
-    for record in root.glob("*/run.json"):
-        run = RunFolder(record.parent)
+    for name in _run_names(root):
+        run = RunFolder(root / name)
         try:
             last = run.phase(run.phase_names()[-1])
         except StoreError as error:
@@ -280,6 +292,11 @@ def latest_finished_run(root: Path) -> RunFolder:
     return max(finished, key=lambda entry: entry[0])[1]
 
 
+def _run_names(root: Path) -> list[str]:
+    """Lists the runs whose folders are called as those of ``zsda.train`` are."""
+    return sorted(r.parent.name for r in root.glob("*/run.json") if re.fullmatch(NAME, r.parent.name))
+
+
 def matching_runs(root: Path, patterns: Sequence[str]) -> list[RunFolder]:
     """Returns the runs under ``root``, finished or not, whose names match.
 
@@ -290,7 +307,7 @@ def matching_runs(root: Path, patterns: Sequence[str]) -> list[RunFolder]:
     Raises:
         StoreError: a pattern that no run matches.
     """
-    names = sorted(record.parent.name for record in root.glob("*/run.json"))
+    names = _run_names(root)
     matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
     missed = [pattern for pattern, found in matches.items() if not found]
     if missed or not matches:

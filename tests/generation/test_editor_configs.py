@@ -1,11 +1,14 @@
 """An editor's configs hold known names and values that an editor can have."""
 
 import json
+import os
 import shutil
 
 import pytest
+import torch
 
 from zsda.errors import ModelError
+from zsda.generation.editors import InstructPix2PixEditor
 from zsda.generation.pipelines import check_pipeline
 
 TOKEN = {"__type": "AddedToken", "content": "<|endoftext|>", "lstrip": False, "normalized": True, "single_word": False}
@@ -21,6 +24,7 @@ OLDER = {
     },
     "tokenizer/tokenizer_config.json": {
         "add_prefix_space": False, "bos_token": TOKEN, "do_lower_case": True, "errors": "replace", "name_or_path": "/a/b",
+        "extra_special_tokens": {}, "max_length": 77, "stride": 0, "truncation_strategy": "longest_first",
         "special_tokens_map_file": "./special_tokens_map.json", "unk_token": TOKEN, "added_tokens_decoder": {"5": TOKEN},
     },
 }  # fmt: skip
@@ -39,8 +43,8 @@ def change(folder, name, **values):
 def test_folders_of_older_libraries_pass(copied):
     for name, values in OLDER.items():
         change(copied, name, **values)
-    for name in ("special_tokens_map.json", "added_tokens.json"):
-        (copied / "tokenizer" / name).write_text("{}")
+    (copied / "tokenizer/added_tokens.json").write_text("{}")
+    (copied / "tokenizer/special_tokens_map.json").write_text(json.dumps({"bos_token": TOKEN, "unk_token": "a"}))
     for name in ("unet/diffusion_pytorch_model.bin", "text_encoder/pytorch_model.bin", "README.md"):
         (copied / name).write_bytes(b"not read")
     shards = {"weight_map": {"a": "model-00001-of-00002.safetensors"}, "metadata": {"total_size": 2**70}}
@@ -78,6 +82,9 @@ def test_folders_of_older_libraries_pass(copied):
         ("tokenizer/tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["mine.Tokenizer", None]}}),
         ("tokenizer/tokenizer_config.json", {"model_max_length": 10**30}),
         ("tokenizer/tokenizer_config.json", {"tokenizer_file": "/etc/passwd"}),
+        ("tokenizer/special_tokens_map.json", {"vocab_file": "/tmp/vocab.json"}),
+        ("tokenizer/special_tokens_map.json", {"name_or_path": "owner/model", "gguf_file": "x.gguf"}),
+        ("unet/config.json", {"transformer_layers_per_block": 128}),
         ("model_index.json", {"controlnet": ["mine", "ControlNet"]}),
         ("model_index.json", {"_class_name": ["mine", "Pipeline"]}),
     ],
@@ -89,9 +96,8 @@ def test_other_names_and_values_are_refused_by_file_and_key(copied, name, values
         check_pipeline(copied)
     message = str(caught.value)
     assert name in message or "model_index.json" in message
-    assert (
-        name.endswith(("adapter_config.json", "generation_config.json", "index.json")) or next(iter(values)) in message
-    )
+    whole = ("adapter_config.json", "generation_config.json", "index.json", "map.json")
+    assert name.endswith(whole) or next(iter(values)) in message
     assert "\n" not in message
 
 
@@ -99,3 +105,28 @@ def test_code_beside_the_weights_is_refused(copied):
     (copied / "unet/mine.py").write_text("raise SystemExit")
     with pytest.raises(ModelError, match=r"unet/mine.py is no file of such an editor"):
         check_pipeline(copied)
+
+
+def test_a_pipe_among_the_files_is_refused(copied):
+    os.mkfifo(copied / "unet/notes.txt")
+    with pytest.raises(ModelError, match=r"unet/notes.txt is neither a file nor a folder"):
+        check_pipeline(copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("scheduler/scheduler_config.json", {"timestep_spacing": "nonsense"}),
+        ("scheduler/scheduler_config.json", {"prediction_type": "nonsense"}),
+        ("vae/config.json", {"scaling_factor": "abc"}),
+        ("unet/config.json", {"class_embed_type": "identity"}),
+        ("tokenizer/tokenizer_config.json", {"model_max_length": "abc"}),
+    ],
+)
+def test_parts_that_do_not_work_together_are_one_line(copied, name, values):
+    change(copied, name, **values)
+    editor = InstructPix2PixEditor(str(copied), steps=2)
+    patches = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    with pytest.raises(ModelError, match=r"editor\.model=.*; give editor\.model=FOLDER") as caught:
+        editor.to("cpu").edit(patches, "make it night", [1], 7.5, 1.5)
+    assert "\n" not in str(caught.value)

@@ -48,6 +48,10 @@ def test_what_the_library_would_load_or_fetch_is_no_option(encoder, options, mes
         library_model("unet", encoder, 7, **options)
 
 
+def test_older_names_of_encoders_are_known():
+    assert library_model("unet", "timm-mobilenetv3_small_minimal_100", 7)
+
+
 def test_an_encoder_takes_the_size_of_its_images():
     model = library_model("unet", "tu-swin_tiny_patch4_window7_224", 7, img_size=[64, 128])
     assert model.eval()(torch.zeros(1, 3, 64, 128)).shape == (1, 7, 64, 128)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from zsda.errors import StoreError
@@ -18,6 +18,17 @@ from zsda.files import write_atomic
 from zsda.models.weights import save_weights
 from zsda.runs import PhaseFolder
 from zsda.seeds import hash32
+
+_ANEW = "delete it to start this phase anew"
+_PARTS = {
+    "state_dict",
+    "loops",
+    "optimizer_states",
+    "lr_schedulers",
+    "epoch",
+    "global_step",
+    "pytorch-lightning_version",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +49,21 @@ class AtomicCheckpoints(TorchCheckpointIO):
             StoreError: it is damaged.
         """
         try:
-            return super().load_checkpoint(path, *arguments, **options)
+            checkpoint = super().load_checkpoint(path, *arguments, **options)
         except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise StoreError(f"{path} cannot be read ({reason}); delete it to start this phase anew") from error
+            raise StoreError(f"{path} cannot be read ({reason}); {_ANEW}") from error
+        lacking = sorted(_PARTS - checkpoint.keys()) if isinstance(checkpoint, dict) else sorted(_PARTS)
+        if lacking:
+            raise StoreError(f"{path} is no checkpoint of a training, it lacks {', '.join(lacking)}; {_ANEW}")
+        states = checkpoint.get("callbacks", {})
+        # Of itself it tells which file to delete next, or to look up on the network; there is one for each phase, so it need not.
+        kept = {name: state for name, state in states.items() if not str(name).startswith(ModelCheckpoint.__name__)}
+        return {**checkpoint, "callbacks": kept}
+
+    def remove_checkpoint(self, path: Any) -> None:  # noqa: ANN401 - Lightning's
+        """Removes a file, and never a folder."""
+        Path(path).unlink(missing_ok=True)
 
 
 class EpochSeed(Callback):

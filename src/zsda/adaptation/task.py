@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zsda.adaptation.schedules import Horizon, Schedule
+from zsda.errors import StoreError
 from zsda.evaluation.inference import ScoringTask
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -76,9 +77,20 @@ class SegmentationTask(ScoringTask, ABC):
         checkpoint["report"] = {"watched": self.watched, "left_out": self.faults.messages}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes up the report of the interrupted phase."""
-        self.watched = dict(checkpoint["report"]["watched"])
-        self.faults.messages = list(checkpoint["report"]["left_out"])
+        """Takes up the report of the interrupted phase.
+
+        Raises:
+            StoreError: the checkpoint is that of another training.
+        """
+        found, own = (
+            {key: tuple(v.shape) for key, v in s.items()} for s in (checkpoint["state_dict"], self.state_dict())
+        )
+        report = checkpoint.get("report")
+        if found != own or not isinstance(report, dict) or report.keys() != {"watched", "left_out"}:
+            raise StoreError("last.ckpt is not the checkpoint of this phase; delete it to start this phase anew")
+        self.watched = dict(report["watched"])
+        self.faults.messages = []
+        self.faults.add([str(message) for message in report["left_out"]])
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union
         """Builds optimiser and schedule for the phase."""

@@ -74,16 +74,22 @@ def read_image(path: Path) -> Image.Image:
         DamagedImageError: the file is missing, truncated or no image.
     """
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
         raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
 
 
+def _regular(path: Path) -> Path:
+    if path.exists() and not path.is_file():
+        raise OSError("no regular file")  # a pipe would be waited for
+    return path
+
+
 def image_size(path: Path) -> tuple[int, int] | None:
     """Returns width and height without reading the pixels; None if the file is no image."""
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
             return image.size
     except (OSError, SyntaxError, ValueError):
         return None
@@ -99,7 +105,7 @@ def read_label(path: Path, encoding: str) -> NDArray[np.uint8]:
         DataError: it has several channels, or ids that the table does not hold.
     """
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with Image.open(_regular(path), formats=("PNG",)) as image:
             mode, ids = image.mode, np.array(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG") from error

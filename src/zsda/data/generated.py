@@ -18,6 +18,7 @@ from zsda.data.datasets import (
     read_label,
 )
 from zsda.errors import DataError
+from zsda.files import read_regular
 
 _DECODED = 8  # images of a set whose pixels are compared with those of their source: a set of originals saved anew shows in any
 
@@ -116,6 +117,8 @@ def generated_samples(
 def _is_unedited(image: Path, source: Path, decode: bool) -> bool:
     """Tells whether an image is a link to its source, or a copy to the byte; or, with ``decode``, to the pixel."""
     try:
+        if not image.is_file():
+            return False
         if image.samefile(source):
             return True
         if image.stat().st_size == source.stat().st_size and filecmp.cmp(image, source, shallow=False):
@@ -127,7 +130,7 @@ def _is_unedited(image: Path, source: Path, decode: bool) -> bool:
 
 def _layout_scores(root: Path) -> dict[str, float | None]:
     try:
-        records = [json.loads(line) for line in (root / "manifest.jsonl").read_bytes().splitlines()]
+        records = [json.loads(line) for line in read_regular(root / "manifest.jsonl").splitlines()]
         return {str(record["source"]): _score(record[LAYOUT_SCORE]) for record in records if LAYOUT_SCORE in record}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(

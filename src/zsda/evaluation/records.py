@@ -19,11 +19,11 @@ _Epoch = Annotated[str, Field(pattern=r"^\d{1,9}$")]
 
 
 class Summary(Record):
-    """The scores that sum up a setting, shares of 1; None is undefined."""
+    """The scores that sum up a setting, shares of 1."""
 
-    miou: _Share | None
-    miou_present: _Share | None
-    accuracy: _Share | None
+    miou: _Share
+    miou_present: _Share
+    accuracy: _Share
 
 
 class SettingScores(Summary):
@@ -121,7 +121,7 @@ def read_scores_file(kind: type[E], path: Path) -> E:
         StoreError: the file is missing, or not what ``zsda.eval`` wrote.
     """
     way_out = "it is not what python -m zsda.eval wrote: evaluate this run again"
-    found = read_record(kind, path, way_out, told=["provenance"])
+    found = read_record(kind, path, way_out, told=["left_out", "provenance", "title", "weights"])
     tables = found.epochs.values() if isinstance(found, EpochsFile) else [getattr(found, "settings", {})]
     if not found.files or not tables or any(table.keys() != found.files.keys() for table in tables):
         raise StoreError(f"{path}: its scores are not those of the settings in files; {way_out}")

@@ -20,32 +20,48 @@ _TOLD = {"_class_name", "_diffusers_version", "_name_or_path", "_use_default_val
 """Keys of any config that say where it is from."""
 
 _TEXT_ENCODER = {"architectures", "dropout", "dtype", "model_type", "torch_dtype", "transformers_version"}
+_TOKENS = {
+    "additional_special_tokens",
+    "bos_token",
+    "cls_token",
+    "eos_token",
+    "extra_special_tokens",
+    "mask_token",
+    "pad_token",
+    "sep_token",
+    "unk_token",
+}
 _TOKENIZER = {
+    *_TOKENS,
     "add_prefix_space",
     "added_tokens_decoder",
-    "additional_special_tokens",
     "backend",
-    "bos_token",
     "clean_up_tokenization_spaces",
     "do_lower_case",
-    "eos_token",
     "errors",
     "is_local",
     "local_files_only",
-    "mask_token",
+    "max_length",
     "model_max_length",
     "name_or_path",
-    "pad_token",
+    "pad_to_multiple_of",
+    "pad_token_type_id",
     "padding_side",
+    "processor_class",
     "special_tokens_map_file",
+    "split_special_tokens",
+    "stride",
     "tokenizer_class",
     "truncation_side",
-    "unk_token",
+    "truncation_strategy",
 }
 _DTYPES = (None, "float16", "bfloat16", "float32")
 
 _CONFIGS = ("config.json", "scheduler_config.json", "tokenizer_config.json")
-_TABLES = ("added_tokens.json", "merges.txt", "special_tokens_map.json", "tokenizer.json", "vocab.json")
+_SPECIAL = "special_tokens_map.json"
+_TABLES = ("added_tokens.json", "tokenizer.json", "vocab.json")
+"""JSON files that are no configs: what they hold is looked up by word or number, and never acted on."""
+
 _INDEX = ".safetensors.index.json"
 _READ = (".json", ".py")  # suffixes of what a library might act on
 
@@ -54,10 +70,10 @@ _UNBOUNDED = "lambda_min_clipped"  # minus infinity is its default
 _WORD = re.compile(r"[\w.+-]{0,64}")
 _FILE = re.compile(r"[\w-][\w.-]*\.safetensors")
 _LONGEST = {"trained_betas": 10_000}
-_LONG = 64
-_LARGEST = {"num_train_timesteps": 10_000}
-_COUNT = re.compile(r".*(layers|heads|blocks|_order).*")
-_MOST, _LARGE = 128, 2**16
+_LONG = 8
+_LARGEST = {"num_train_timesteps": 10_000, "num_hidden_layers": 64}
+_COUNTS = ((re.compile(r".*heads.*"), 128), (re.compile(r".*(layers|blocks|_order).*"), 16))
+_LARGE = 2**16
 
 
 def check_configs(folder: Path, parts: Mapping[str, tuple[str, tuple[str, ...]]], schedulers: Iterable[str]) -> None:
@@ -73,9 +89,12 @@ def check_configs(folder: Path, parts: Mapping[str, tuple[str, tuple[str, ...]]]
     """
     for part, (library, classes) in parts.items():
         known = _known_keys(library, classes or tuple(schedulers))
-        for path in sorted(path for path in (folder / part).glob("*") if path.suffix in _READ):
+        for path in sorted((folder / part).glob("*")):
             try:
-                _check_file(path, known)
+                if path.exists() and not path.is_file() and not path.is_dir():
+                    raise StoreError(f"{part}/{path.name} is neither a file nor a folder; remove it")
+                if path.suffix in _READ:
+                    _check_file(path, known)
             except StoreError as error:
                 raise ModelError(f"editor.model={folder}: {error}") from error
 
@@ -91,6 +110,11 @@ def _check_file(path: Path, known: set[str]) -> None:
         files = read_plain(path, way_out, told=["metadata"]).get("weight_map")
         if not isinstance(files, dict) or not all(isinstance(f, str) and _FILE.fullmatch(f) for f in files.values()):
             raise StoreError(f"{name} names other files than .safetensors beside it; {way_out}")
+        return
+    if path.name == _SPECIAL:
+        other = sorted(read_plain(path, way_out).keys() - _TOKENS)
+        if other:
+            raise StoreError(f"{name} has {', '.join(other)}; expected only {', '.join(sorted(_TOKENS))}")
         return
     if path.name not in _CONFIGS:
         raise StoreError(f"{name} is no file of such an editor; {way_out}: remove it")
@@ -123,7 +147,8 @@ def _value_flaw(key: str, value: Any, level: int = 0) -> str | None:  # noqa: AN
     if isinstance(value, str):
         return None if _WORD.fullmatch(value) else "expected a name"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        most = _LARGEST.get(key, _MOST if _COUNT.fullmatch(key) else _LARGE)
+        counted = next((most for pattern, most in _COUNTS if pattern.fullmatch(key)), _LARGE)
+        most = _LARGEST.get(key, counted)
         return None if math.isfinite(value) and abs(value) <= most else f"expected a number of at most {most}"
     return None if value is None or isinstance(value, bool) else "expected a plain value"
 

@@ -10,16 +10,36 @@ from typing import Any, NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
-from zsda.errors import ConfigError
+from zsda.errors import ConfigError, ModelError
 from zsda.generation.domains import Domain
-from zsda.generation.pipelines import check_pipeline, digest_pipeline, find_pipeline, load_pipeline, scheduler_names
+from zsda.generation.pipelines import (
+    WAY_OUT,
+    check_pipeline,
+    digest_pipeline,
+    find_pipeline,
+    load_pipeline,
+    scheduler_names,
+)
 from zsda.hardware import is_fast_in_bf16
 from zsda.provenance import versions
+from zsda.records import printable
 from zsda.shipped import located
 
 _log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+_UNFIT = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What parts of an editor raise whose configs are well formed, but not for one another."""
 
 _SCHEDULER_KEYS = (
     "beta_start",
@@ -147,7 +167,12 @@ class InstructPix2PixEditor:
         if self._pipeline is None:
             self._precision = _resolve(self.precision, device)
             self._pipeline = self._load()
-        self._pipeline.to(device)
+        try:
+            self._pipeline.to(device)
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(f"no memory for {self.model} on {device}") from error
+        except _UNFIT as error:
+            raise self._unfit(error) from error
         return self
 
     def edit(
@@ -202,6 +227,8 @@ class InstructPix2PixEditor:
                     "no memory to edit a bad patch again in fp32; give retries=0, which leaves its image out"
                 ) from error
             raise ConfigError(f"no memory for {len(images)} patches at once; choose a smaller batch_size=") from error
+        except _UNFIT as error:
+            raise self._unfit(error) from error
         finite = decoded.isfinite().flatten(1).all(dim=1)
         edited = pipeline.image_processor.postprocess(decoded, output_type="pt")
         return Edits(edited.float().nan_to_num().mul(255).round().to("cpu", torch.uint8), finite.cpu())
@@ -271,10 +298,20 @@ class InstructPix2PixEditor:
         if self.steps > most:
             raise ConfigError(f"editor.steps={self.steps}; expected at most {most}, as many as in training")
 
+    def _unfit(self, error: Exception) -> ModelError:
+        reason = printable(" ".join(str(error).split()))[:200]
+        return ModelError(
+            f"editor.model={self.model}: its parts do not work together ({type(error).__name__}: {reason}); {WAY_OUT}"
+        )
+
     def _check_length(self, prompt: str) -> None:
         tokenizer = self._loaded().tokenizer
-        length, most = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
-        if length > most:
+        try:
+            length, most = len(tokenizer(prompt).input_ids), tokenizer.model_max_length
+            longer = length > most
+        except _UNFIT as error:
+            raise self._unfit(error) from error
+        if longer:
             raise ConfigError(
                 f"domain.prompt has {length} tokens, {self.model} reads {most}; choose a shorter sentence"
             )

@@ -76,7 +76,7 @@ class LayoutData(LightningDataModule):
             (source, samples[source])
             for source in self.patches.paths
             if source in records
-            and (records[source].get(NETWORK) != self.judge.digest or records[source][LAYOUT_SCORE] is None)
+            and (records[source].get(NETWORK) != self.judge.digest or records[source].get(LAYOUT_SCORE) is None)
         ]
 
     def predict_dataloader(self) -> DataLoader[Any]:
@@ -155,7 +155,7 @@ def complete_scores(trainer: Trainer, task: LayoutTask, data: LayoutData) -> Non
         known = [
             record[LAYOUT_SCORE]
             for record in found
-            if record.get(NETWORK) == data.judge.digest and record[LAYOUT_SCORE] is not None
+            if record.get(NETWORK) == data.judge.digest and record.get(LAYOUT_SCORE) is not None
         ]
         if known:
             _log.info("%s: layout score %.3f, the mean of %d images", data.store.root.name, fmean(known), len(known))

@@ -30,7 +30,7 @@ _UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 _ABOUT = {"_class_name", "_diffusers_version", "_name_or_path", "requires_safety_checker"}
 _LOADED_SUFFIXES = (".json", ".txt", ".safetensors")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_WAY_OUT = "give editor.model=FOLDER, a folder that save_pretrained wrote"
+WAY_OUT = "give editor.model=FOLDER, a folder that save_pretrained wrote"
 
 
 def scheduler_names() -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def find_pipeline(model: str, revision: str | None) -> Path:
     if located(model).is_dir():
         return located(model)
     if not _HUB_ID.fullmatch(model):
-        raise ModelError(f"editor.model={model}: no such folder; {_WAY_OUT}, or an id of the hub (owner/name)")
+        raise ModelError(f"editor.model={model}: no such folder; {WAY_OUT}, or an id of the hub (owner/name)")
     try:
         with _quietly(bars=True):
             unused = dict.fromkeys(_UNUSED)
@@ -61,7 +61,7 @@ def find_pipeline(model: str, revision: str | None) -> Path:
     except Exception as error:
         # The hub's client raises errors of half a dozen libraries; all of them leave the user with the same way out.
         raise ModelError(
-            f"editor.model={model}: no such folder, and the hub does not give it ({_reason(error)}); {_WAY_OUT}"
+            f"editor.model={model}: no such folder, and the hub does not give it ({_reason(error)}); {WAY_OUT}"
         ) from error
     return Path(folder)
 
@@ -76,7 +76,7 @@ def check_pipeline(folder: Path) -> None:
     if index.get("_class_name") != PIPELINE:
         raise ModelError(
             f"editor.model={folder}: model_index.json names the pipeline {index.get('_class_name')!r}; "
-            f"expected {PIPELINE}; {_WAY_OUT}"
+            f"expected {PIPELINE}; {WAY_OUT}"
         )
     for part, (library, classes) in COMPONENTS.items():
         found = index.get(part)
@@ -89,7 +89,7 @@ def check_pipeline(folder: Path) -> None:
     others = sorted(index.keys() - COMPONENTS.keys() - set(_UNUSED) - _ABOUT)
     if others:
         shown = ", ".join(f"{printable(key)}={printable(json.dumps(index[key]))[:80]}" for key in others)
-        raise ModelError(f"editor.model={folder}: model_index.json has {shown}; expected no such parts; {_WAY_OUT}")
+        raise ModelError(f"editor.model={folder}: model_index.json has {shown}; expected no such parts; {WAY_OUT}")
     check_configs(folder, COMPONENTS, scheduler_names())
 
 
@@ -108,14 +108,16 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - di
             return pipeline.to(dtype=dtype)
     except Exception as error:
         # Which of many errors a damaged file causes depends on the file; the folder is what the user can replace.
-        raise ModelError(f"editor.model={folder}: cannot be loaded ({_reason(error)}); {_WAY_OUT}") from error
+        raise ModelError(f"editor.model={folder}: cannot be loaded ({_reason(error)}); {WAY_OUT}") from error
 
 
 def digest_pipeline(folder: Path) -> str:
     """Returns one SHA-256 over the names and contents of all files that loading may read."""
     files = [folder / "model_index.json"]
     for part in COMPONENTS:
-        files += [path for path in sorted((folder / part).rglob("*")) if path.suffix in _LOADED_SUFFIXES]
+        files += [
+            path for path in sorted((folder / part).rglob("*")) if path.suffix in _LOADED_SUFFIXES and path.is_file()
+        ]
     listing = [f"{path.relative_to(folder).as_posix()} {file_digest(path)}" for path in files]
     return digest("\n".join(listing).encode())
 
@@ -123,9 +125,9 @@ def digest_pipeline(folder: Path) -> str:
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / "model_index.json"
     if not path.is_file():
-        raise ModelError(f"editor.model={folder}: no pipeline, model_index.json is missing; {_WAY_OUT}")
+        raise ModelError(f"editor.model={folder}: no pipeline, model_index.json is missing; {WAY_OUT}")
     try:
-        return read_plain(path, _WAY_OUT, told=_ABOUT)
+        return read_plain(path, WAY_OUT, told=_ABOUT)
     except StoreError as error:
         raise ModelError(f"editor.model={folder}: {error}") from error
 

@@ -16,22 +16,43 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from PIL import Image
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from zsda.errors import StoreError
-from zsda.files import describe_os_error, digest, to_json, write_atomic
+from zsda.files import describe_os_error, digest, read_regular, to_json, write_atomic
 from zsda.generation.gate import Rejected
 from zsda.generation.tiling import Box
-from zsda.records import check_plain, read_plain
+from zsda.records import Record, read_plain
 from zsda.runs import differences
 
 _log = logging.getLogger(__name__)
 
 _PARTS = "manifest.*.jsonl.part"
 _TOLD_ONLY = {"versions", "model"}  # of the editor, whose digest or revision decides
+
+
+class _Attempt(Record):
+    patch: int
+    seed: int
+    flaw: str
+
+
+class _Line(Record):
+    """What a line of the manifest must hold; there may be more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str
+    source_digest: str
+    output: str | None
+    digest: str | None
+    retries: list[_Attempt] = Field(default_factory=list)
+    layout_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    layout_network: str | None = None
 
 
 class Edited(NamedTuple):
@@ -102,14 +123,15 @@ class GeneratedStore:
             StoreError: the file system refuses.
         """
         for leftover in self.root.rglob(".*.part"):
-            leftover.unlink(missing_ok=True)
+            if not leftover.is_dir():
+                leftover.unlink(missing_ok=True)
         if not (self.root / "generation.json").exists():
             return
         records = self._read()
         for source in sources:
             if source in records and not self._holds(records[source], source_root / source):
                 del records[source]
-                (self.root / source).unlink(missing_ok=True)
+                self._remove(source)
         self._merge(records)
 
     def finished(self) -> set[str]:
@@ -138,7 +160,7 @@ class GeneratedStore:
             write_atomic(self.root / "generation.json", to_json(self.settings))
         content = None if edited.image is None else _encode(edited.image)
         if content is None:
-            (self.root / edited.source).unlink(missing_ok=True)  # a killed run may have left one, and no line
+            self._remove(edited.source)  # a killed run may have left one, and no line
         else:
             write_atomic(self.root / edited.source, content)
         record: dict[str, Any] = {
@@ -205,13 +227,19 @@ class GeneratedStore:
     def _holds(self, record: dict[str, Any], source: Path) -> bool:
         image = self.root / record["source"]
         try:
-            if digest(source.read_bytes()) != record.get("source_digest"):
+            if digest(read_regular(source)) != record.get("source_digest"):
                 return False
             if _is_left_out(record):
                 return count_attempts(record) > self.retries and not image.exists()
-            return digest(image.read_bytes()) == record.get("digest")
+            return digest(read_regular(image)) == record.get("digest")
         except OSError:
             return False
+
+    def _remove(self, source: str) -> None:
+        try:
+            (self.root / source).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(describe_os_error(error, self.root / source)) from error
 
     def _append(self, record: dict[str, Any], rank: int) -> None:
         path = self.root / f"manifest.{rank}.jsonl.part"
@@ -225,11 +253,17 @@ class GeneratedStore:
     def _read(self) -> dict[str, dict[str, Any]]:
         records: dict[str, dict[str, Any]] = {}
         for path in (self.root / "manifest.jsonl", *sorted(self.root.glob(_PARTS))):
-            for line in path.read_bytes().splitlines() if path.exists() else ():
+            for line in self._lines_of(path):
                 record = _parse(line)
                 if record is not None:
                     records[record["source"]] = record
         return records
+
+    def _lines_of(self, path: Path) -> list[bytes]:
+        try:
+            return read_regular(path).splitlines() if path.exists() else []
+        except OSError as error:
+            raise StoreError(describe_os_error(error, path)) from error
 
     def _merge(self, records: dict[str, dict[str, Any]]) -> None:
         path, content = self.root / "manifest.jsonl", b"".join(_line(records[source]) for source in sorted(records))
@@ -249,13 +283,13 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     """Reads a line of the manifest; None for one that was torn when the run was killed, or is none: its image is made again."""
     try:
         record = json.loads(line)
-        check_plain(record)
-        path = PurePosixPath(record["source"])
-        inside = not path.is_absolute() and ".." not in path.parts
-        whole = record["output"] == record["source"] if record["output"] is not None else count_attempts(record) > 0
-        return record if inside and whole else None
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError, StoreError):
+        checked = _Line.model_validate(record)
+    except (ValueError, RecursionError):  # pydantic's error is a ValueError
         return None
+    path = PurePosixPath(checked.source)
+    inside = not path.is_absolute() and ".." not in path.parts
+    whole = bool(checked.retries) if checked.output is None else checked.output == checked.source
+    return record if inside and whole else None
 
 
 def _is_left_out(record: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
+from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
 from torch import Tensor, nn
 
 from zsda.errors import ConfigError, ModelError
@@ -68,7 +69,10 @@ def _check_names(architecture: str, encoder: str, options: Mapping[str, Any]) ->
     if kind is None:
         known = ", ".join(smp.MODEL_ARCHITECTURES_MAPPING)
         raise ConfigError(f"{chosen}: no such architecture; expected names of segmentation-models-pytorch: {known}")
-    of_timm = str(encoder).removeprefix(_TIMM) if str(encoder).startswith(_TIMM) else ""
+    name = str(encoder)
+    if is_equivalent_to_timm_universal(name):  # older names, which the library writes anew in this way
+        name = name.replace("timm-", _TIMM).replace("tu-mobilenetv3", "tu-tf_mobilenetv3")
+    of_timm = name.removeprefix(_TIMM) if name.startswith(_TIMM) else ""
     if encoder not in smp.encoders.get_encoder_names() and not timm.is_model(of_timm):
         raise ConfigError(
             f"{chosen}: no such encoder; expected names of segmentation-models-pytorch, or {_TIMM} and a name of timm"

@@ -49,7 +49,12 @@ def load_exactly(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
         raise ModelError(
             f"{path} does not fit {type(model).__name__}: {'; '.join(named)}; choose the model= that the file was made with{advice}"
         )
-    model.load_state_dict(dict(state))
+    try:
+        model.load_state_dict(dict(state))
+    except RuntimeError as error:  # tensors of other kinds, such as sparse ones
+        raise ModelError(
+            f"{path} cannot be loaded into {type(model).__name__}: {' '.join(str(error).split())[:200]}"
+        ) from error
 
 
 def _first(names: list[str], count: int) -> str:
