@@ -182,6 +182,7 @@ def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world, tmp
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (["+settings={my day:1}"], "setting=my day cannot name a folder"),
         (["run=nothing"], "holds no run of zsda.train"),
         (["run=[night_*,snow_*]"], f"no run under runs matches snow_*; there is {RUN}"),
         (["run=*", "phase=third"], "none of the runs that match * could be evaluated"),

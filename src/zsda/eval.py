@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from zsda.command import command, process_rank
 from zsda.config import build, prepare_world, trainer_factory
 from zsda.errors import ConfigError, StoreError
+from zsda.files import check_folder_name
 from zsda.runs import matching_runs
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def main(config: DictConfig) -> float:
     if "settings" not in config:
         names = "day, night, snow, rain, fog or game"
         raise ConfigError(f"which setting? give setting={names}, or several as setting=[day,night]")
+    for name in config.settings:
+        check_folder_name("setting", name)
     if OmegaConf.is_missing(config, "edits_of") and {"edited", "rendered"} & config.settings.keys():
         raise ConfigError("setting=edited and setting=rendered belong to a domain; give edits_of=night, for example")
     pattern = OmegaConf.is_list(config.run) or any(sign in str(config.run) for sign in "*?[")
