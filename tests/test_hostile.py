@@ -323,11 +323,10 @@ def test_a_generated_set_is_data(generated, editor, tmp_path, keys, value, messa
         {"source": "{first}", "output": "/etc/passwd"},
         {"source": "{first}", "output": None, "retries": "${oc.env:CANARY}"},
         {"source": "{first}", "output": None, "retries": []},
-        {"source": "{first}", "source_digest": "", "output": None, "digest": None, "retries": [{"patch": 0}] * 5},
         {"source": "{first}", "source_digest": "", "output": "{first}", "digest": "", "layout_score": 7.5},
         [["source"]],
     ],
-    ids=range(8),
+    ids=range(7),
 )
 def test_a_line_of_a_manifest_that_is_none_is_passed_over_and_its_image_made_again(generated, editor, tmp_path, line):
     folder = shutil.copytree(generated, tmp_path / "work")

@@ -343,6 +343,21 @@ def test_only_images_that_are_there_are_amended(root, origin):
         store.amend(SOURCES[1], {"layout": 1.0})
 
 
+@pytest.mark.parametrize("lacking", ["patch", "seed", "flaw", None])
+def test_an_image_is_left_out_only_by_a_whole_line(root, origin, lacking):
+    fill(root, origin)
+    attempt = {"patch": 0, "seed": 1, "flaw": "black"}
+    attempt.pop(lacking, None)
+    (root / SOURCES[1]).unlink()
+    path = root / "manifest.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1] |= {"output": None, "digest": None, "retries": [attempt]}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    store = GeneratedStore(root, SETTINGS)
+    store.recover(origin, SOURCES)
+    assert (SOURCES[1] in store.finished()) == (lacking is None)
+
+
 def test_deleting_the_folder_starts_anew(root, origin):
     fill(root, origin)
     shutil.rmtree(root)

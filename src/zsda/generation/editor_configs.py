@@ -102,10 +102,8 @@ def check_configs(folder: Path, parts: Mapping[str, tuple[str, tuple[str, ...]]]
 def _check_file(path: Path, known: set[str]) -> None:
     if path.name in _TABLES:
         return
-    name, way_out = (
-        f"{path.parent.name}/{path.name}",
-        "expected what save_pretrained of an InstructPix2Pix pipeline writes",
-    )
+    name = f"{path.parent.name}/{path.name}"
+    way_out = "expected what save_pretrained of an InstructPix2Pix pipeline writes"
     if path.name.endswith(_INDEX):
         files = read_plain(path, way_out, told=["metadata"]).get("weight_map")
         if not isinstance(files, dict) or not all(isinstance(f, str) and _FILE.fullmatch(f) for f in files.values()):
