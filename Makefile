@@ -18,8 +18,9 @@ $(INSTALLED): constraints.txt pyproject.toml
 demo: $(INSTALLED)
 	$(RUN) -m zsda.demo
 
+# Each process takes one thread and about 2 GB.
 test: $(INSTALLED)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

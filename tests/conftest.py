@@ -3,15 +3,14 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.starting import start
-from zsda.miniature.export import export_miniature
+from tests.starting import call, spawn
+from zsda.miniature.writer import write_miniature
 
 # Tiny networks: a second thread costs more than it brings, the more so on a busy machine. Commands inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,7 +22,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only data_root: 8 + 4 day scenes, 3 of every target setting, 64x128."""
     root = tmp_path_factory.mktemp("world")
-    export_miniature(root, train=8, val=4, test=3, seed=5, size=(64, 128))
+    write_miniature(root, train=8, val=4, test=3, seed=5, size=(64, 128))
     return root
 
 
@@ -49,18 +48,8 @@ def copied_world(world_with_sets: Path, tmp_path: Path) -> Path:
 def run(command: str, *words: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs ``python -m zsda.<command> words`` in a folder."""
     module, texts, environment = f"zsda.{command}", [str(word) for word in words], {**os.environ, **(env or {})}
-    if "trainer=ddp" not in texts:
-        return start(module, texts, cwd, environment, timeout=600)
     # Lightning starts the other processes with the words that this one was started with.
-    return subprocess.run(
-        [sys.executable, "-m", module, *texts],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    return (spawn if "trainer=ddp" in texts else call)(module, texts, cwd, environment)
 
 
 @pytest.fixture
@@ -79,6 +68,16 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+SMALL_NETWORK = {"backbone": "resnet18", "width": 32, "skip": 16}
+"""Arguments of `DeepLabV3Plus` with which a step takes some hundredths of a second."""
+
+SMALL_MODEL = [f"model.{key}={value}" for key, value in SMALL_NETWORK.items()]
+
+SMALL_UNET = [
+    "model=smp", "model.architecture=unet", "model.encoder=tu-resnet10t", "+model.encoder_depth=3",
+    "+model.decoder_channels=[32,16,16]", "model.pretrained=false",
+]  # fmt: skip
+
 TINY = """# @package _global_
 defaults:
   - override /domain: night
@@ -87,8 +86,8 @@ defaults:
 data:
   transform: {size: [64, 128], crop: [48, 96]}
   batch_size: 2
-  num_workers: 0
-model: {backbone: resnet18, pretrained: false}
+machine: {num_workers: 0}
+model: {backbone: resnet18, width: 32, skip: 16, pretrained: false}
 method:
   phases:
     intermediate: {epochs: 2, horizon: 3}

@@ -1,43 +1,74 @@
-"""Commands started from a process that has imported the libraries already.
+"""Commands as a user starts them, without the seconds that a new process takes to import everything.
 
-Importing them takes longer than most commands that a test runs. What is started here is the same module by the same name, in a
-process, a folder and an environment of its own; only ``import torch`` and its like are found done.
+`call` runs a command in this process: its words, its folder, its environment and its streams are its own, and whatever it leaves
+in the process is put back. `spawn` starts a real process, for those tests whose matter the process itself is.
 """
 
-import multiprocessing
+import contextlib
+import importlib
+import io
+import logging
 import os
-import runpy
+import random
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.preload"])
+import numpy as np
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 
 
-def start(
-    module: str, words: list[str], cwd: Path, env: Mapping[str, str], timeout: float
+def call(module: str, words: Sequence[str], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs what ``python -m module words`` does."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    main = importlib.import_module(module)
+    with _put_back(), contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        os.environ.clear()
+        os.environ.update(env)
+        sys.argv = [str(main.__file__), *words]
+        try:
+            main.main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    return subprocess.CompletedProcess([module, *words], code, out.getvalue(), err.getvalue())
+
+
+def spawn(
+    module: str, words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
-    """Runs ``python -m module words`` to its end."""
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        process = _CONTEXT.Process(target=_main, args=(module, words, str(cwd), dict(env), str(out), str(err)))
-        process.start()
-        process.join(timeout)
-        if process.is_alive():
-            process.kill()
-            raise subprocess.TimeoutExpired([module, *words], timeout)
-        texts = [path.read_text() if path.exists() else "" for path in (out, err)]
-        return subprocess.CompletedProcess([module, *words], process.exitcode, *texts)
+    """Runs ``python -m module words`` in a process of its own."""
+    command = [sys.executable, "-m", module, *words]
+    return subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def _main(module: str, words: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(env)
-    for stream, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    sys.argv = [module, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+@contextlib.contextmanager
+def _put_back() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("zsda")
+    handlers, levels, disabled = list(root.handlers), (root.level, ours.level), logging.root.manager.disable
+    environment, argv, generators = dict(os.environ), list(sys.argv), (random.getstate(), np.random.get_state())
+    deterministic = torch.backends.cudnn.deterministic
+    hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg  # those of a command that calls another
+    GlobalHydra.instance().clear()
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(levels[0])
+            ours.setLevel(levels[1])
+            logging.disable(disabled)
+            os.environ.clear()
+            os.environ.update(environment)
+            sys.argv[:] = argv
+            random.setstate(generators[0])
+            np.random.set_state(generators[1])
+            torch.backends.cudnn.deterministic = deterministic
+            GlobalHydra.instance().hydra, HydraConfig.instance().cfg = hydra, config

@@ -1,31 +1,53 @@
 """``python -m zsda.demo`` from an empty folder: a city of a few pixels, an editor and networks that learn next to nothing."""
 
 import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from tests.conftest import one_line, run
 from tests.pipeline import make_pipeline
+from tests.starting import call
 
+TRAINING = Path(__file__).parents[1] / "tools/small_editor/conf"
 WORLD = [
-    "trainer=cpu", "world.size=[64,128]", "world.crop=[48,96]", "world.canvas=[128,64]", "world.patch_size=64", "world.steps=2",
+    "trainer=cpu", "world.size=[64,128]", "world.crop=[48,96]", "world.canvas=[128,64]", "world.patch_size=64", "world.editor.steps=2",
     "+world.prepare.train=4", "+world.prepare.val=2", "+world.prepare.test=2", "+world.prepare.size=[64,128]",
-    "world.epochs.single=2", "world.epochs.first=1", "world.epochs.second=1", "world.epochs.horizon=1",
+    "machine.num_workers=0",
 ]  # fmt: skip
 WORDS = [
     *WORLD,
     "rows=2",
-    'generate_options=["num_workers=0"]',
-    'train_options=["model=deeplabv3plus","model.backbone=resnet18","data.batch_size=2","data.num_workers=0"]',
-    'eval_options=["num_workers=0"]',
+    'generate_options=["batch_size=4"]',
+    'train_options=["model=smp","model.architecture=unet","model.encoder=tu-resnet10t","data.batch_size=2",'
+    '"method.epochs={single: 2, first: 1, second: 1, horizon: 1}"]',
+    'eval_options=["batch_size=2"]',
 ]
 MADE = ("data/miniature/fog_*/leftImg8bit/*/*/*.png", "runs/demo/*/*/*.safetensors", "runs/demo/*/eval/*/scores.json")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def steps_in_process():
+    """The demo starts a process for each step; which command that is, and what becomes of its exit code, is what matters here."""
+
+    def start(words, check):
+        done = call(words[2], words[3:], Path.cwd(), os.environ)
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+        return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zsda.demo.subprocess", SimpleNamespace(run=start))
+        yield
+
+
 @pytest.fixture(scope="module")
 def editor(tmp_path_factory):
-    return f"world.editor={make_pipeline(tmp_path_factory.mktemp('editor') / 'tiny')}"
+    return f"world.editor.model={make_pipeline(tmp_path_factory.mktemp('editor') / 'tiny')}"
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +74,8 @@ def test_the_commands_are_shown_as_one_would_type_them(shown):
         "zsda.eval",
     ]
     assert all(" world=miniature trainer=cpu 'world.size=[64,128]'" in line for line in commands)
-    assert commands[1].endswith("domain=fog seed=0 num_workers=0 split=val limit=2")
-    assert commands[3].endswith("data.batch_size=2 data.num_workers=0 experiment=fog")
+    assert commands[1].endswith("domain=fog seed=0 batch_size=4 split=val limit=2")
+    assert commands[3].endswith("'method.epochs={single: 2, first: 1, second: 1, horizon: 1}' experiment=fog")
 
 
 def test_sheet_and_summary(shown):
@@ -64,12 +86,12 @@ def test_sheet_and_summary(shown):
     assert all(seconds > 0 for seconds in summary["seconds"].values())
     for method, name in (("source_only", "day_source_only_seed0"), ("sdgpa", "fog_sdgpa_seed0")):
         scores = json.loads((folder / f"runs/demo/{name}/eval/day+fog_sdgpa/scores.json").read_text())["settings"]
-        expected = {"target": scores["fog"]["miou_present"], "day": scores["day"]["miou_present"]}
+        expected = {"target": scores["fog"]["miou"], "day": scores["day"]["miou"]}
         assert summary["miou"][method] == expected
         points = [f"{100 * expected[where]:.1f}" for where in ("target", "day")]
         assert [method, *points] in [line.split() for line in output.splitlines()]
     assert ["method", "fog", "day"] in [line.split() for line in output.splitlines()]
-    assert "mIoU of labelled classes in %, protocol sdgpa, input 64x128, one seed." in output
+    assert "mIoU in %, protocol sdgpa, input 64x128, one seed." in output
     width, height = Image.open(folder / "runs/demo/sheet.png").size
     assert width == 12 + 7 * (256 + 6) - 6 + 12
     assert 2 * (128 + 6) < height < 2 * (128 + 6) + 70
@@ -112,12 +134,12 @@ def test_configs_of_ones_own_reach_every_step(zsda, tmp_path):
     [
         ("domain.name=dusk", "domain=dusk has no images to compare with; expected fog, game, night, rain, snow"),
         ("world=real", "world=real has no renders or no editor; expected world=miniature"),
-        ("world=abroad", "world=abroad has no renders or no editor; expected world=miniature"),
+        (f"--config-dir {TRAINING} world=training_streets", "world=training_streets has no renders or no editor"),
         ("rows=0", "rows=0; expected a whole number of at least 1"),
     ],
 )
 def test_bad_input_gets_one_line_before_anything_is_done(zsda, tmp_path, word, message):
-    result = zsda("demo", word)
+    result = zsda("demo", *word.split())
     assert result.returncode == 2
     assert message in one_line(result)
     assert not list((tmp_path / "work").iterdir())

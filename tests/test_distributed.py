@@ -2,16 +2,15 @@
 
 import json
 
-import pytest
 import torch
 
-from tests.conftest import one_line, run
+from tests.conftest import SMALL_MODEL, SMALL_NETWORK, one_line, run
 from tests.generation.conftest import draw_cityscapes
 from tests.pipeline import make_pipeline
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.weights import save_weights
 
-TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
+TWO = ["trainer=ddp", "machine.accelerator=cpu", "machine.devices=2", "trainer.precision=32-true"]
 RUN = "night_sdgpa_seed0"
 
 
@@ -19,7 +18,7 @@ def test_training_goes_on_past_a_damaged_file_and_tells_it_once(zsda, copied_wor
     victim = next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))
     victim.write_bytes(victim.read_bytes()[:300])
     result = zsda(
-        "train", "--config-dir", own_configs, "experiment=tiny", f"data_root={copied_world}", *TWO, "trainer.sync_batchnorm=false",
+        "train", "--config-dir", own_configs, "experiment=tiny", f"data_root={copied_world}", *TWO, "machine.sync_batchnorm=false",
         "data.batch_size=4",
     )  # fmt: skip
     assert result.returncode == 1, result.stdout + result.stderr
@@ -31,7 +30,7 @@ def test_training_goes_on_past_a_damaged_file_and_tells_it_once(zsda, copied_wor
 
 
 def test_evaluation_counts_every_image_once(trained, world_with_sets, tmp_path):
-    words = ["setting=[day,night]", f"data_root={world_with_sets}", "num_workers=0", f"run={RUN}"]
+    words = ["setting=[day,night]", f"data_root={world_with_sets}", "machine.num_workers=0", f"run={RUN}"]
     one = run("eval", *words, "trainer=cpu", f"out={tmp_path / 'one'}", cwd=trained)
     two = run("eval", *words, *TWO, f"out={tmp_path / 'two'}", cwd=trained)
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
@@ -39,31 +38,37 @@ def test_evaluation_counts_every_image_once(trained, world_with_sets, tmp_path):
     assert stored[0]["settings"] == stored[1]["settings"]
 
 
-def test_more_processes_than_images_are_refused(trained, world_with_sets, tmp_path):
-    words = ["setting=night", f"data_root={world_with_sets}", *TWO, "trainer.devices=4", f"out={tmp_path}"]
+def test_more_processes_than_images_are_refused(trained, copied_world, tmp_path):
+    for image in list((copied_world / "ACDC/rgb_anon/night/val").glob("*/*.png"))[1:]:
+        image.unlink()
+    words = ["setting=night", f"data_root={copied_world}", *TWO, f"out={tmp_path}"]
     result = run("eval", *words, cwd=trained)
     assert result.returncode == 2
-    assert "3 images for 4 processes; use trainer.devices=1" in one_line(result)
+    assert "1 images for 2 processes; use machine.devices=1" in one_line(result)
 
 
-@pytest.mark.parametrize("limit", [3, 2], ids=["a group each", "one idle"])
-def test_a_set_has_the_same_bytes(tmp_path, limit):
+def test_sets_have_the_same_bytes(tmp_path):
+    """Of three images, four patches at a time, the target makes a group for each process, and the intermediate one in all."""
+    limit = 3
     data = draw_cityscapes(tmp_path / "data/cityscapes", train=4).parent
     editor = make_pipeline(tmp_path / "editor")
     torch.manual_seed(0)
-    save_weights(DeepLabV3Plus(19, "resnet18"), tmp_path / "judge.safetensors")
+    save_weights(DeepLabV3Plus(19, **SMALL_NETWORK), tmp_path / "judge.safetensors")
     small = [
-        "domain=night", "recipe=[target]", f"editor.model={editor}", "editor.steps=2", "canvas=[128,64]", "patch_size=64",
-        "batch_size=4", "num_workers=0", f"limit={limit}", f"data_root={data}",
-        f"layout.ckpt={tmp_path / 'judge.safetensors'}", "model.backbone=resnet18", "model.num_classes=19", "world.size=[64,128]",
+        "domain=night", f"editor.model={editor}", "editor.steps=2", "canvas=[128,64]", "patch_size=64",
+        "batch_size=4", "machine.num_workers=0", f"limit={limit}", f"data_root={data}",
+        f"layout.ckpt={tmp_path / 'judge.safetensors'}", *SMALL_MODEL, "model.num_classes=19", "world.size=[64,128]",
     ]  # fmt: skip
     made = []
-    for words in (["trainer=cpu"], [*TWO, "trainer.sync_batchnorm=false"]):
+    for words in (["trainer=cpu"], [*TWO, "machine.sync_batchnorm=false"]):
         result = run("generate", *small, *words, cwd=tmp_path)
         assert result.returncode == 0, result.stdout + result.stderr
-        assert f"night_target: {limit} made" in result.stdout
-        lines = [json.loads(line) for line in (data / "night_target/manifest.jsonl").read_text().splitlines()]
-        assert sum(0 <= line["layout_score"] <= 1 for line in lines) == limit
-        made.append({p.relative_to(data): p.read_bytes() for p in (data / "night_target").rglob("*") if p.is_file()})
-        (data / "night_target").rename(tmp_path / f"made_{len(made)}")
+        found = {}
+        for name in ("night_intermediate", "night_target"):
+            assert f"{name}: {limit} made" in result.stdout
+            lines = [json.loads(line) for line in (data / name / "manifest.jsonl").read_text().splitlines()]
+            assert sum(0 <= line["layout_score"] <= 1 for line in lines) == limit
+            found |= {p.relative_to(data): p.read_bytes() for p in (data / name).rglob("*") if p.is_file()}
+            (data / name).rename(tmp_path / f"{name}_{len(made)}")
+        made.append(found)
     assert made[0] == made[1]

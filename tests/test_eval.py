@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.conftest import one_line
-from zsda.files import file_digest
+from tests.conftest import SMALL_MODEL, SMALL_NETWORK, one_line
+from zsda.core.files import file_digest
 from zsda.models.deeplab import DeepLabV3Plus
 
 RUN = "night_sdgpa_seed0"
@@ -25,7 +25,7 @@ def evaluated(trained, world_with_sets):
         f"data_root={world_with_sets}",
         "trainer=cpu",
         "masks=true",
-        "num_workers=0",
+        "machine.num_workers=0",
         cwd=trained,
     )
     assert result.returncode == 0, result.stdout + result.stderr
@@ -71,12 +71,12 @@ def test_a_file_of_weights_scores_as_its_run(zsda, trained, evaluated, world_wit
         "setting=night",
         f"data_root={world_with_sets}",
         "trainer=cpu",
-        "num_workers=0",
+        "machine.num_workers=0",
         "size=[32,64]",
         "protocol=full",
     ]
     by_run = zsda("eval", *common, f"run={RUN}", cwd=folder)
-    by_file = zsda("eval", *common, f"ckpt={weights}", "model.backbone=resnet18", "out=by_file", cwd=folder)
+    by_file = zsda("eval", *common, f"ckpt={weights}", *SMALL_MODEL, "out=by_file", cwd=folder)
     assert by_run.returncode == by_file.returncode == 0, by_run.stderr + by_file.stderr
     one, other = (
         json.loads((folder / path / "night_full/scores.json").read_text()) for path in (f"runs/{RUN}/eval", "by_file")
@@ -96,7 +96,7 @@ def test_several_runs_are_scored_each_once(zsda, trained, evaluated, world_with_
     (unfinished / "target/phase.json").unlink()
     files = [run / "eval/day+night_sdgpa/scores.json" for run in runs]
     before = files[0].stat().st_mtime_ns
-    words = ["setting=[day,night]", f"data_root={world_with_sets}", "trainer=cpu", "num_workers=0"]
+    words = ["setting=[day,night]", f"data_root={world_with_sets}", "trainer=cpu", "machine.num_workers=0"]
     result = zsda("eval", "run=*_seed?", *words, cwd=folder)
     assert result.returncode == 0, result.stderr
     assert f"scored before, read from {files[0].parent.relative_to(folder)}" in result.stdout
@@ -108,7 +108,7 @@ def test_several_runs_are_scored_each_once(zsda, trained, evaluated, world_with_
     stored = [json.loads(path.read_text())["settings"] for path in files[:2]]
     assert stored[0] != stored[1]
     assert rows == {
-        run.name: [f"{100 * settings[name]['miou_present']:.1f}" for name in ("day", "night")]
+        run.name: [f"{100 * settings[name]['miou']:.1f}" for name in ("day", "night")]
         for run, settings in zip(runs, stored, strict=False)
     }
 
@@ -123,14 +123,20 @@ def test_the_best_kept_epoch_is_named_as_oracle_selection_and_reported_so(zsda, 
     (keeping / "target/phase.json").write_text(json.dumps({**report, "epochs": 7}))
     (keeping / "target/epochs").mkdir()
     shutil.copy(keeping / "intermediate/weights.safetensors", keeping / "target/epochs/0004.safetensors")
-    words = ["setting=[day,night]", f"data_root={world_with_sets}", "trainer=cpu", "num_workers=0", "epochs=true"]
+    words = [
+        "setting=[day,night]",
+        f"data_root={world_with_sets}",
+        "trainer=cpu",
+        "machine.num_workers=0",
+        "epochs=true",
+    ]
     result = zsda("eval", "run=*", *words, cwd=folder)
     assert result.returncode == 0, result.stderr
     assert "skipped: night_sdgpa_seed1 kept only its last epoch; train it with keep_every=N" in result.stdout
     assert "oracle selection: chosen with the labels of the target" in result.stdout
     stored = json.loads((keeping / "eval/day+night_sdgpa/epochs.json").read_text())["epochs"]
     assert list(stored) == ["0004", "0007"]
-    scores = {epoch: settings["night"]["miou_present"] for epoch, settings in stored.items()}
+    scores = {epoch: settings["night"]["miou"] for epoch, settings in stored.items()}
     best, last = max(scores, key=scores.get), scores["0007"]
     row = next(line for line in result.stdout.splitlines() if line.startswith("│") and " night " in line)
     assert [cell.strip() for cell in row.split("│")[2:-1]] == [
@@ -152,7 +158,7 @@ def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_w
         f"data_root={copied_world}",
         "trainer=cpu",
         f"out={tmp_path}",
-        "num_workers=1",
+        "machine.num_workers=1",
         cwd=trained,
     )
     assert result.returncode == 1
@@ -171,7 +177,7 @@ def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world, tmp
         f"data_root={copied_world}",
         "trainer=cpu",
         f"out={tmp_path / 'scores'}",
-        "num_workers=1",
+        "machine.num_workers=1",
         cwd=trained,
     )
     assert result.returncode == 2
@@ -209,7 +215,7 @@ def test_the_rendered_setting_belongs_to_a_domain(zsda, trained, world_with_sets
         "setting=[day,rendered]",
         f"data_root={world_with_sets}",
         "trainer=cpu",
-        "num_workers=0",
+        "machine.num_workers=0",
         f"run={RUN}",
     ]
     assert "belong to a domain; give edits_of=night" in one_line(zsda(*common, cwd=trained))
@@ -233,7 +239,7 @@ def test_originals_are_not_scored_as_edits(zsda, trained, copied_world):
 
 def test_a_published_checkpoint_is_scored(zsda, world, tmp_path):
     """Keys of a parallel training, 20 outputs, and what the training left beside the weights."""
-    state = {f"module.{key}": value for key, value in DeepLabV3Plus(20, "resnet18").state_dict().items()}
+    state = {f"module.{key}": value for key, value in DeepLabV3Plus(20, **SMALL_NETWORK).state_dict().items()}
     beside = {"epoch": 65, "best_miou": np.float64(0.43), "optimizer_state_dict": {"state": {}, "param_groups": []}}
     torch.save({"model_state_dict": state, **beside}, tmp_path / "weights_65.pth.tar")
     del state["module.classifier.classifier.3.bias"]
@@ -243,8 +249,8 @@ def test_a_published_checkpoint_is_scored(zsda, world, tmp_path):
         f"data_root={world}",
         "size=[64,128]",
         "trainer=cpu",
-        "num_workers=0",
-        "model.backbone=resnet18",
+        "machine.num_workers=0",
+        *SMALL_MODEL,
     ]
     published = tmp_path / "weights_65.pth.tar"
     result = zsda("eval", f"ckpt={published}", *common)

@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import one_line
-from tests.test_config import compose
-from zsda.config import build_network
-from zsda.errors import ConfigError, ModelError
-from zsda.files import file_digest
+from tests.conftest import SMALL_NETWORK, one_line
+from tests.core.test_config import compose
+from zsda.core.config import build_network
+from zsda.core.errors import ConfigError, ModelError
+from zsda.core.files import file_digest
 from zsda.models import portable, refinenet
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.portable import check_formats, class_names, export_network, to_onnx
@@ -46,7 +46,7 @@ def test_a_run_is_exported_and_computes_the_same_elsewhere(zsda, trained, tmp_pa
     exported, original = load_file(out / "weights.safetensors"), load_file(weights)
     assert exported.keys() == original.keys()
     assert all(torch.equal(value, original[key]) for key, value in exported.items())
-    model = DeepLabV3Plus(20, "resnet18").eval()
+    model = DeepLabV3Plus(20, **SMALL_NETWORK).eval()
     load_weights(model, weights)
     images = torch.randn(3, 3, 64, 128)
     with torch.no_grad():

@@ -18,13 +18,13 @@ from safetensors.torch import load_file, save_file
 from tests.conftest import one_line, run
 from tests.generation.conftest import draw_cityscapes, truncate
 from tests.pipeline import make_pipeline
-from zsda.config import build, conf_dir
-from zsda.data.datasets import Cityscapes
-from zsda.data.generated import GeneratedSet
-from zsda.errors import ConfigError
-from zsda.files import digest
+from zsda.core.config import build, conf_dir
+from zsda.core.errors import ConfigError
+from zsda.core.files import digest
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.generated import GeneratedSet
 
-SMALL = ["trainer=cpu", "editor.steps=6", "canvas=[128,64]", "patch_size=64", "batch_size=4", "num_workers=0"]
+SMALL = ["trainer=cpu", "editor.steps=6", "canvas=[128,64]", "patch_size=64", "batch_size=4", "machine.num_workers=0"]
 SETS = ("night_intermediate", "night_target")
 
 
@@ -82,7 +82,7 @@ def test_both_sets_are_complete_and_in_the_published_layout(reference):
     files = [f"{name}/{file}" for name in SETS for file in (*images, "generation.json", "manifest.jsonl")]
     assert sorted(digests(data)) == sorted(files)
     for name in SETS:
-        generated = GeneratedSet(data / name, source)
+        generated = GeneratedSet(data, *name.split("_"), source)
         assert [sample.key for sample in generated.samples] == [sample.key for sample in source.samples]
         assert generated[0]["image"].size == (128, 64)
     assert sorted(path.name for path in reference.iterdir()) == ["data"]
@@ -98,7 +98,7 @@ def test_the_sets_say_what_they_were_made_with(reference, editor):
 
 
 def test_a_killed_run_started_again_ends_in_the_same_bytes(reference, editor, folder):
-    words = [*SMALL, f"editor.model={editor}", "domain=night", "num_workers=2"]
+    words = [*SMALL, f"editor.model={editor}", "domain=night", "machine.num_workers=2"]
     command = [sys.executable, "-m", "zsda.generate", *words]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     moment = random.randrange(1, 17)  # of 24 images
@@ -135,7 +135,7 @@ def test_a_set_is_a_cityscapes_root_for_other_code(editor, folder, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "night_target: 2 made" in result.stdout
     assert digests_below(folder / "data/cityscapes") == originals
-    assert len(GeneratedSet(folder / "data/night_target", Cityscapes(folder / "data/cityscapes", "val"))) == 2
+    assert len(GeneratedSet(folder / "data", "night", "target", Cityscapes(folder / "data/cityscapes", "val"))) == 2
 
 
 @pytest.mark.parametrize("link", ["leftImg8bit/val", "leftImg8bit/val/aachen"])

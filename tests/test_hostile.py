@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from tests.conftest import one_line, run
 from tests.generation.conftest import draw_cityscapes
 from tests.pipeline import make_pipeline
-from zsda.adaptation.callbacks import AtomicCheckpoints
 from zsda.models.library import library_model
+from zsda.training.callbacks import AtomicCheckpoints
 
 SECRET = "value-of-an-environment-variable"
 NETWORK = {"architecture": "unet", "encoder": "tu-resnet10t", "num_classes": 19, "encoder_depth": 3}
@@ -24,7 +24,7 @@ TRAIN = [
     "method=source_only", "~method.phases.source.epochs", "+method.phases.source.steps=2", "method.phases.source.horizon=2",
     "trainer=cpu", "model=smp", "model.pretrained=false", "model.architecture=unet", "model.encoder=tu-resnet10t",
     "+model.encoder_depth=3", "+model.decoder_channels=[16,16,16]", "data.transform.size=[64,128]",
-    "data.transform.crop=null", "data.batch_size=4", "data.num_workers=0", "name=a", "data.watch=[]",
+    "data.transform.crop=null", "data.batch_size=4", "machine.num_workers=0", "name=a", "data.watch=[]",
 ]  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def made(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     for command, words in (
         ("train", TRAIN),
-        ("eval", ["run=a", "setting=day", "trainer=cpu", "num_workers=0"]),
+        ("eval", ["run=a", "setting=day", "trainer=cpu", "machine.num_workers=0"]),
     ):
         result = run(command, *words, f"data_root={world}", cwd=folder)
         assert result.returncode == 0, result.stderr
@@ -296,7 +296,15 @@ def generated(editor, tmp_path_factory) -> Path:
 
 def generate(editor, *more):
     sizes = ["canvas=[128,64]", "patch_size=64", "batch_size=4", "editor.steps=2"]
-    return ["domain=night", "recipe=[target]", "trainer=cpu", "num_workers=0", *sizes, f"editor.model={editor}", *more]
+    return [
+        "domain=night",
+        "recipe=[target]",
+        "trainer=cpu",
+        "machine.num_workers=0",
+        *sizes,
+        f"editor.model={editor}",
+        *more,
+    ]
 
 
 @pytest.mark.parametrize(

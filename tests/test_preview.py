@@ -7,7 +7,7 @@ import shlex
 import pytest
 from PIL import Image
 
-from tests.conftest import one_line, run
+from tests.conftest import SMALL_MODEL, one_line, run
 from tests.pipeline import make_pipeline
 
 SANDSTORM = ["domain=custom", "domain.prompt=make it a sandstorm"]
@@ -33,11 +33,11 @@ def test_a_sentence_of_ones_own_goes_all_the_way(world_with_sets, editor, tmp_pa
     asked = ["images=2", "text_guidance=[3,9]", "image_guidance=[1.5]"]
     shown = call("preview", *edit, *asked)
     assert "no layout scores: give layout.run=NAME" in " ".join(shown.split())
-    call("generate", *edit, "num_workers=0")
-    tiny = ["data.transform.size=[64,128]", "data.transform.crop=[48,96]", "data.batch_size=4", "data.num_workers=0"]
-    lengths = [f"world.epochs.{name}=1" for name in ("first", "second", "horizon")]
-    call("train", *SANDSTORM, *tiny, *lengths, "model.backbone=resnet18", "model.pretrained=false")
-    call("eval", "setting=day", "num_workers=0")
+    call("generate", *edit, "machine.num_workers=0")
+    tiny = ["data.transform.size=[64,128]", "data.transform.crop=[48,96]", "data.batch_size=4", "machine.num_workers=0"]
+    lengths = [f"method.epochs.{name}=1" for name in ("first", "second", "horizon")]
+    call("train", *SANDSTORM, *tiny, *lengths, *SMALL_MODEL, "model.pretrained=false")
+    call("eval", "setting=day", "machine.num_workers=0")
     scores = json.loads((tmp_path / "runs/custom_sdgpa_seed0/eval/day_sdgpa/scores.json").read_text())
     assert scores["settings"]["day"]["miou"] is not None
 
@@ -55,7 +55,7 @@ def test_a_sentence_of_ones_own_goes_all_the_way(world_with_sets, editor, tmp_pa
     manifest = [json.loads(line) for line in (tmp_path / "data/custom_target/manifest.jsonl").read_text().splitlines()]
     assert "layout_score" not in manifest[0], "there was no network yet"
     images = {path: path.read_bytes() for path in (tmp_path / "data/custom_target").rglob("*.png")}
-    shown = call("generate", *edit, "num_workers=0", "layout.run=custom_sdgpa_seed0")
+    shown = call("generate", *edit, "machine.num_workers=0", "layout.run=custom_sdgpa_seed0")
     assert "custom_target: 0 made, 8 were there already" in shown
     assert "custom_target: layout score 0." in shown
     assert {path: path.read_bytes() for path in images} == images
@@ -67,7 +67,7 @@ def test_a_sentence_of_ones_own_goes_all_the_way(world_with_sets, editor, tmp_pa
     threshold = sorted(least.values())[4]
     kept = sum(score >= threshold for score in least.values())
     shown = call(
-        "train", *SANDSTORM, *tiny, *lengths, "name=best", f"data.min_layout_score={threshold}", "model.backbone=resnet18",
+        "train", *SANDSTORM, *tiny, *lengths, "name=best", f"data.min_layout_score={threshold}", *SMALL_MODEL,
         "model.pretrained=false",
     )  # fmt: skip
     assert 4 <= kept < 8, "scenes that score the same"

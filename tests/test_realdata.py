@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import SMALL_UNET
 from tests.pipeline import make_pipeline
-from zsda.data.datasets import ACDC, Cityscapes
+from zsda.data.datasets.acdc import ACDC
+from zsda.data.datasets.cityscapes import Cityscapes
 
 ROOT = os.environ.get("ZSDA_REALDATA")
 pytestmark = [pytest.mark.realdata, pytest.mark.skipif(ROOT is None, reason="ZSDA_REALDATA is not set")]
@@ -46,7 +48,7 @@ def test_from_a_sentence_to_a_table(zsda, photographs, tmp_path):
     make_pipeline(work / "editor")
     made = zsda(
         "generate", "domain=night", f"data_root={photographs}", f"editor.model={work / 'editor'}", "editor.steps=2", "canvas=[128,64]",
-        "patch_size=64", "trainer=cpu", "num_workers=0",
+        "patch_size=64", "trainer=cpu", "machine.num_workers=0",
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     for recipe in ("intermediate", "target"):
@@ -54,14 +56,19 @@ def test_from_a_sentence_to_a_table(zsda, photographs, tmp_path):
         assert len(images) == 24
         assert Image.open(images[0]).size == (128, 64)
     trained = zsda(
-        "train", "experiment=night", f"data_root={photographs}", "model=smp", "model.pretrained=false", "data.transform.size=[96,128]",
-        "data.transform.crop=null", "data.batch_size=8", "data.num_workers=1", "trainer=cpu",
+        "train", "experiment=night", f"data_root={photographs}", *SMALL_UNET, "data.transform.size=[96,128]",
+        "data.transform.crop=null", "data.batch_size=8", "machine.num_workers=1", "trainer=cpu",
         "optimizer=adamw", "schedule=one_cycle", "method.phases.intermediate.epochs=4", "method.phases.intermediate.horizon=4",
         "method.phases.target.epochs=2", "method.phases.target.horizon=4",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stdout + trained.stderr
     scored = zsda(
-        "eval", "setting=[day,night]", f"data_root={photographs}", "trainer=cpu", "num_workers=1", "protocol=full"
+        "eval",
+        "setting=[day,night]",
+        f"data_root={photographs}",
+        "trainer=cpu",
+        "machine.num_workers=1",
+        "protocol=full",
     )
     assert scored.returncode == 0, scored.stdout + scored.stderr
     table = work / "runs/night_sdgpa_seed42/eval/day+night_full/scores.csv"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import one_line
-from zsda.config import conf_dir
+from tests.conftest import SMALL_MODEL, SMALL_NETWORK, SMALL_UNET, one_line
+from zsda.core.config import conf_dir
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.weights import read_weights
 
@@ -32,6 +32,11 @@ def test_a_run_folder_explains_itself(trained):
     header = record["header"]
     assert (header["method"], header["domain"], header["seed"], header["size"]) == ("sdgpa", "night", 0, [64, 128])
     assert (header["world"], header["experiment"]) == ("real", "tiny")
+    assert (header["source"], header["unlabelled"], header["start_weights"]) == ("cityscapes train", None, None)
+    assert (len(header["classes"]), header["classes"][0], header["batch_size"]) == (19, "road", 2)
+    assert header["optimizer"] == {"class": "torch.optim.SGD", "lr": 0.001, "momentum": 0.9, "weight_decay": 1e-4}
+    assert header["schedule"]["power"] == 0.9
+    assert not {"machine", "world", "data_root", "name"} & record["settings"].keys()
     assert header["network"]["option"] == "real"
     assert header["network"]["arguments"]["backbone"] == "resnet18"
     assert "_target_" not in json.dumps(record)
@@ -45,7 +50,19 @@ def test_a_run_folder_explains_itself(trained):
 
 
 @pytest.mark.parametrize(
-    "more", [[], ["+world.num_workers=7", "world.steps=3", "keep_every=1"]], ids=["same", "nothing it reads"]
+    "more",
+    [
+        [],
+        [
+            "machine.num_workers=1",
+            "machine.log_every_n_steps=3",
+            "logger=csv",
+            "world.editor.steps=3",
+            "method.epochs.single=7",
+            "keep_every=1",
+        ],
+    ],
+    ids=["same", "nothing it reads"],
 )
 def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world_with_sets, more):
     before = (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns
@@ -92,12 +109,12 @@ def test_other_data_never_continues_a_run(zsda, trained, own_configs, copied_wor
 
 
 def test_start_weights_count_by_their_content(zsda, world_with_sets, tmp_path):
-    torch.save(DeepLabV3Plus(20, "resnet18").state_dict(), tmp_path / "a.pth")
+    torch.save(DeepLabV3Plus(20, **SMALL_NETWORK).state_dict(), tmp_path / "a.pth")
     shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth")
     words = [*ONE_STEP, f"data_root={world_with_sets}"]
     assert zsda("train", *words, f"model.weights={tmp_path / 'a.pth'}").returncode == 0
     assert "finished before, skipped" in zsda("train", *words, f"model.weights={tmp_path / 'b.pth'}").stdout
-    torch.save(DeepLabV3Plus(20, "resnet18").state_dict(), tmp_path / "b.pth")
+    torch.save(DeepLabV3Plus(20, **SMALL_NETWORK).state_dict(), tmp_path / "b.pth")
     other = zsda("train", *words, f"model.weights={tmp_path / 'b.pth'}")
     assert "other settings (model.weights was" in one_line(other)
 
@@ -157,13 +174,13 @@ def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, worl
         ("night_target", [], "night_target: no folder"),
         ("", ["model.weights=nothing.pth"], "no weights at nothing.pth"),
         ("", ["method.phases.target.horizon=0"], "expected whole numbers, 1 <= length <= horizon"),
-        ("", ["trainer=gpu", "trainer.accelerator=tpu"], "trainer:"),
+        ("", ["trainer=gpu", "machine.accelerator=tpu"], "trainer:"),
         (
             "",
-            ["trainer.devices=2", "+trainer.strategy=ddp", "data.batch_size=3"],
+            ["machine.devices=2", "machine.strategy=ddp", "data.batch_size=3"],
             "cannot be shared by 2; give a multiple of 2",
         ),
-        ("", ["trainer.devices=2", "+trainer.strategy=ddp"], "data.batch_size=2 on 2 devices leaves one scene each"),
+        ("", ["machine.devices=2", "machine.strategy=ddp"], "data.batch_size=2 on 2 devices leaves one scene each"),
         ("", ["published=dusk"], "dusk"),
     ],
 )
@@ -191,7 +208,7 @@ def test_a_full_disk_gets_one_line_and_leaves_no_half_checkpoint(own_configs, wo
 
 
 def test_a_run_says_that_it_left_the_published_setting(zsda, world_with_sets):
-    lengths = [f"world.epochs.{name}=1" for name in ("first", "second", "horizon")]
+    lengths = [f"method.epochs.{name}=1" for name in ("first", "second", "horizon")]
     words = ["experiment=night", *SMALL, *lengths, f"data_root={world_with_sets}"]
     said = " ".join(zsda("train", *words, "trainer.precision=bf16-mixed").stdout.split())
     assert "not the published setting of experiment=night: " in said
@@ -210,7 +227,7 @@ def test_originals_are_not_watched_as_edits(zsda, copied_world, own_configs, tmp
 
 def test_a_training_starts_from_a_published_checkpoint(zsda, world_with_sets, tmp_path):
     """Phase 1's result, as the authors save it: keys of a parallel training, and float64 scalars of NumPy."""
-    state = DeepLabV3Plus(20, "resnet18").state_dict()
+    state = DeepLabV3Plus(20, **SMALL_NETWORK).state_dict()
     beside = {"epoch": 100, "best_miou": np.float64(0.43), "metrics": {"miou": np.float64(0.4), "acc": np.float64(0.9)}}
     path = tmp_path / "checkpoint.pth.tar"
     wrapped = {f"module.{key}": value for key, value in state.items()}
@@ -250,8 +267,8 @@ class Canary:
 
 def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world, tmp_path):
     result = zsda(
-        "train", "method=source_only", "model=smp", "model.architecture=fpn", "model.pretrained=false", f"data_root={world}",
-        "data.transform.size=[64,128]", "data.transform.crop=null", "data.batch_size=4", "data.num_workers=1", "trainer=cpu",
+        "train", "method=source_only", *SMALL_UNET, f"data_root={world}",
+        "data.transform.size=[32,64]", "data.transform.crop=null", "data.batch_size=4", "machine.num_workers=1", "trainer=cpu",
         "trainer.precision=bf16-mixed", "optimizer=adamw", "schedule=one_cycle", "method.phases.source.epochs=1",
         "method.phases.source.horizon=1",
     )  # fmt: skip
@@ -260,8 +277,8 @@ def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world,
 
 
 SMALL = [
-    "data.transform.size=[64,128]", "data.transform.crop=null", "data.num_workers=0", "trainer=cpu",
-    "model.backbone=resnet18", "model.pretrained=false",
+    "data.transform.size=[32,64]", "data.transform.crop=null", "machine.num_workers=0", "trainer=cpu",
+    *SMALL_MODEL, "model.pretrained=false",
 ]  # fmt: skip
 ONE_STEP = [
     *SMALL, "method=source_only", "~method.phases.source.epochs", "+method.phases.source.steps=1",
@@ -270,7 +287,7 @@ ONE_STEP = [
 
 
 def test_a_sweep_over_methods_trains_each(zsda, world_with_sets, tmp_path):
-    lengths = [f"world.epochs.{name}=1" for name in ("first", "second", "horizon", "single")]
+    lengths = [f"method.epochs.{name}=1" for name in ("first", "second", "horizon", "single")]
     sweep = "method=glob(*,exclude=s*)"  # those are trained elsewhere
     result = zsda("train", "-m", sweep, "domain=night", *SMALL, *lengths, f"data_root={world_with_sets}")
     assert result.returncode == 0, result.stderr

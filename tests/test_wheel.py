@@ -1,12 +1,13 @@
 """The built wheel carries its configs and works in any folder, without the checkout."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import run
+from tests.starting import spawn
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,20 +34,29 @@ def installed(tmp_path_factory):
         wheel,
     ]
     subprocess.run(pip, check=True)
-    return {"PYTHONPATH": str(folder / "site")}
+    return {**os.environ, "PYTHONPATH": str(folder / "site")}
+
+
+def test_the_wheel_holds_no_tool(installed):
+    names = [path.relative_to(installed["PYTHONPATH"]).as_posix() for path in Path(installed["PYTHONPATH"]).rglob("*")]
+    assert "zsda/miniature/looks/weather.py" in names
+    assert "zsda/conf/scale/miniature_sdgpa.yaml" in names
+    assert not [
+        name for name in names if "small_editor" in name or "training_streets" in name or name.startswith("tools")
+    ]
 
 
 def test_the_installed_copy_is_what_runs(installed, tmp_path):
-    code = "import zsda.config; print(zsda.config.__file__, zsda.config.conf_dir())"
+    code = "import zsda.core.config; print(zsda.core.config.__file__, zsda.core.config.conf_dir())"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=installed, capture_output=True, text=True, check=True
     )
     assert found.stdout.count(installed["PYTHONPATH"]) == 2
 
 
-@pytest.mark.parametrize("command", ["generate", "train", "eval", "report", "demo", "miniature.editor"])
+@pytest.mark.parametrize("command", ["generate", "train", "eval", "report", "demo"])
 def test_help(installed, tmp_path, command):
-    result = run(command, "--help", cwd=tmp_path, env=installed)
+    result = spawn(f"zsda.{command}", ["--help"], tmp_path, installed)
     assert result.returncode == 0
     assert "world       where data, editor and network come from" in result.stdout
 
@@ -54,19 +64,19 @@ def test_help(installed, tmp_path, command):
 def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
     world = [
         "world=miniature",
-        "+world.prepare.train=8",
-        "+world.prepare.val=4",
-        "+world.prepare.test=2",
+        "+world.prepare.train=4",
+        "+world.prepare.val=2",
+        "+world.prepare.test=1",
         "trainer=cpu",
     ]
-    short = [f"world.epochs.{length}=1" for length in ("first", "second", "horizon")]
+    short = [f"method.epochs.{length}=1" for length in ("first", "second", "horizon")]
     commands = [
-        ("generate", "domain=game", "num_workers=0"),
-        ("train", "experiment=game", "data.num_workers=0", *short),
-        ("eval", "setting=[day,game]", "num_workers=0"),
+        ("generate", "domain=game", "machine.num_workers=0", "editor.steps=1"),
+        ("train", "experiment=game", "machine.num_workers=0", *short),
+        ("eval", "setting=[day,game]", "machine.num_workers=0"),
     ]
     for command, *words in commands:
-        done = run(command, *world, *words, cwd=tmp_path, env=installed)
+        done = spawn(f"zsda.{command}", [*world, *words], tmp_path, installed)
         assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs"]
     assert (tmp_path / "runs/game_sdgpa_seed42/eval/day+game_sdgpa/scores.json").is_file()

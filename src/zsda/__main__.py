@@ -12,7 +12,6 @@ COMMANDS = {
     "report": "compares evaluated runs over their seeds",
     "export": "writes a trained network as safetensors and ONNX",
     "demo": "shows all of it on a rendered toy city",
-    "miniature.editor": "trains the small editor of that city anew",
 }
 
 

@@ -12,11 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from zsda.command import choices, command, own_folders
-from zsda.config import conf_dir, prepare_world, seed_of
-from zsda.errors import ConfigError, ZsdaError
+from zsda.core.command import choices, command, own_folders
+from zsda.core.config import conf_dir, prepare_world, seed_of
+from zsda.core.errors import ConfigError, ZsdaError
 
-_FOR_ALL = ("world.", "trainer=", "trainer.", "data_root=")
+_FOR_ALL = ("world.", "trainer=", "trainer.", "machine.", "data_root=")
 
 
 @command("demo")
@@ -30,23 +30,23 @@ def main(config: DictConfig) -> None:
     for name, headline, words in _commands(config, domain, list(runs.values())):
         with _step(console, seconds, name, headline):
             _call(console, words)
-    from zsda.choosing import run_subject
-    from zsda.files import to_json, write_atomic
+    from zsda.core.files import to_json, write_atomic
+    from zsda.core.networks import network_of_run
+    from zsda.core.runs import matching_runs
     from zsda.reporting.alike import warn_of_unequal_lengths
     from zsda.reporting.comparison import Comparison
     from zsda.reporting.formats import screen
     from zsda.reporting.grids import grids
     from zsda.reporting.results import read_results
     from zsda.reporting.scenes import write_adaptation_sheet
-    from zsda.runs import matching_runs
 
     with _step(console, seconds, "sheet", "The comparison"):
         trained = dict(zip(runs, matching_runs(root, list(runs.values())), strict=True))
         comparison = Comparison(read_results(list(trained.values()), "sdgpa"), [domain])
         console.print(screen(grids(comparison, against=[]))[0])
         warn_of_unequal_lengths(list(trained.values()))
-        subjects = {f"{method} predicts": run_subject(run) for method, run in trained.items()}
-        write_adaptation_sheet(root / "sheet.png", Path(config.data_root), domain, subjects, config.rows)
+        networks = {f"{method} predicts": network_of_run(run) for method, run in trained.items()}
+        write_adaptation_sheet(root / "sheet.png", Path(config.data_root), domain, networks, config.rows)
     write_atomic(root / "summary.json", to_json({"miou": comparison.plain(domain), "seconds": seconds}))
     console.print(
         f"{sum(seconds.values()):.0f} s; written: sheet.png and summary.json in {root}", markup=False, soft_wrap=True

@@ -2,29 +2,28 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from zsda.command import command, process_rank
-from zsda.config import build, prepare_world, trainer_factory
-from zsda.errors import ConfigError, StoreError
-from zsda.files import check_folder_name
-from zsda.runs import matching_runs
-
-if TYPE_CHECKING:
-    from zsda.evaluation.subjects import Subject
+from zsda.core.command import command, process_rank
+from zsda.core.config import build, loader_workers, prepare_world, trainer_factory
+from zsda.core.errors import ConfigError, StoreError
+from zsda.core.files import check_folder_name
+from zsda.core.networks import chosen_network, network_of_run, refuse_model
+from zsda.core.runs import matching_runs
+from zsda.core.trained import TrainedNetwork
 
 _log = logging.getLogger(__name__)
 
 
 @command("eval")
 def main(config: DictConfig) -> float:
-    """Evaluates, and returns the mean of all mIoU."""
+    """Evaluates, and returns the mean headline score."""
     from rich.console import Console
 
     from zsda.data.faults import FaultLog
-    from zsda.evaluation.scoring import Scorer
+    from zsda.evaluation.protocols import find_protocol
+    from zsda.evaluation.scorer import Scorer
     from zsda.reporting.tables import epochs_table, runs_table, scores_table
 
     if "settings" not in config:
@@ -40,61 +39,54 @@ def main(config: DictConfig) -> float:
         raise ConfigError(
             "epochs=true scores what a run kept of its training; it goes with neither ckpt= nor masks=true"
         )
-    subjects = _matching(config) if several else [_single(config)]
+    protocol = find_protocol(config.protocol)
+    networks = _matching(config) if several else [_checked(chosen_network(config, "eval"), config)]
     prepare_world(config)
     scorer = Scorer(
         datasets={name: build(node) for name, node in config.settings.items()},
         protocol=config.protocol,
-        trainer=trainer_factory(config.trainer),
+        trainer=trainer_factory(config.trainer, config.machine),
         batch_size=config.batch_size,
-        num_workers=config.num_workers,
+        num_workers=loader_workers(config.machine),
         masks=config.masks,
     )
     faults, results, console = FaultLog(), {}, Console()
-    for subject in subjects:
-        scored = scorer.score_epochs(subject) if config.epochs else scorer.score(subject, known=several)
+    for network in networks:
+        scored = scorer.score_epochs(network) if config.epochs else scorer.score(network, known=several)
         faults.add(scored.left_out)
-        results[subject.title] = scored
+        results[network.title] = scored
         if process_rank() == 0 and not several and not config.epochs:
             console.print(scored.title, style="bold", markup=False, soft_wrap=True)
-            console.print(scores_table(scored.settings))
+            console.print(scores_table(scored.settings, protocol))
         _log.info("%s %s", "scored before, read from" if scored.known else "written:", scored.folder)
     if process_rank() == 0 and config.epochs:
-        console.print(epochs_table({title: scored.epochs for title, scored in results.items()}, config.protocol))
+        console.print(epochs_table({title: scored.epochs for title, scored in results.items()}, protocol))
     elif process_rank() == 0 and several:
-        console.print(runs_table({title: scored.settings for title, scored in results.items()}, config.protocol))
+        console.print(runs_table({title: scored.settings for title, scored in results.items()}, protocol))
     faults.conclude(f"evaluated, the results are in {config.out or config.runs_root if several else scored.folder}")
-    values = [scores["miou"] for scored in results.values() for scores in scored.settings.values()]
+    values = [scores[protocol.headline] for scored in results.values() for scores in scored.settings.values()]
     return sum(values) / len(values)
 
 
-def _single(config: DictConfig) -> "Subject":
-    from zsda.choosing import chosen_subject
-
-    return _checked(chosen_subject(config, "eval"), config)
-
-
-def _matching(config: DictConfig) -> "list[Subject]":
-    from zsda.choosing import refuse_model, run_subject
-
+def _matching(config: DictConfig) -> list[TrainedNetwork]:
     refuse_model()
     patterns = [str(name) for name in (config.run if OmegaConf.is_list(config.run) else [config.run])]
-    subjects = []
+    networks = []
     for run in matching_runs(Path(config.runs_root), patterns):
         out = None if config.out is None else Path(config.out) / run.path.name
         try:
-            subjects.append(_checked(run_subject(run, config.phase, config.size, out), config))
+            networks.append(_checked(network_of_run(run, config.phase, config.size, out), config))
         except StoreError as error:
             _log.warning("skipped: %s", error)
-    if not subjects:
+    if not networks:
         raise StoreError(f"none of the runs that match {', '.join(patterns)} could be evaluated; see above")
-    return subjects
+    return networks
 
 
-def _checked(subject: "Subject", config: DictConfig) -> "Subject":
-    if config.epochs and len(subject.epochs) == 1:
-        raise StoreError(f"{subject.title} kept only its last epoch; train it with keep_every=N to compare epochs")
-    return subject
+def _checked(network: TrainedNetwork, config: DictConfig) -> TrainedNetwork:
+    if config.epochs and len(network.epochs) == 1:
+        raise StoreError(f"{network.title} kept only its last epoch; train it with keep_every=N to compare epochs")
+    return network
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import logging
 
 from omegaconf import DictConfig, OmegaConf
 
-from zsda.command import command
-from zsda.files import file_digest
+from zsda.core.command import command
+from zsda.core.files import file_digest
 
 _log = logging.getLogger(__name__)
 
@@ -13,19 +13,19 @@ _log = logging.getLogger(__name__)
 @command("export")
 def main(config: DictConfig) -> None:
     """Writes ``weights.safetensors``, ``network.onnx`` and ``export.json``."""
-    from zsda.choosing import chosen_subject
+    from zsda.core.networks import chosen_network
     from zsda.models.portable import check_formats, export_network
+    from zsda.models.weights import load_trained
 
     formats = list(config.format) if OmegaConf.is_list(config.format) else [str(config.format)]
     check_formats(formats)
-    subject = chosen_subject(config, "export")
-    network = subject.network()
-    source = {"of": subject.title, "weights": str(subject.weights), "weights_digest": file_digest(subject.weights)}
-    record = export_network(network, subject.size, formats, subject.out, source)
+    trained = chosen_network(config, "export")
+    source = {"of": trained.title, "weights": str(trained.weights), "weights_digest": file_digest(trained.weights)}
+    record = export_network(load_trained(trained), trained.size, formats, trained.out, source)
     if record["onnx"] is not None:
         found = record["onnx"]["largest_difference"]
         _log.info("torch and ONNX agree: logits differ by %.1e at most, on a random image and one of zeros", found)
-    _log.info("written: %s and export.json in %s", ", ".join(record["files"]), subject.out)
+    _log.info("written: %s and export.json in %s", ", ".join(record["files"]), trained.out)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from zsda.command import command, own_words
-from zsda.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
-from zsda.errors import ConfigError
+from zsda.core.command import command, own_words
+from zsda.core.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
+from zsda.core.errors import ConfigError
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +28,11 @@ def main(config: DictConfig) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from zsda.choosing import layout_judge
-    from zsda.data.datamodules import check_loading
-    from zsda.data.datasets import Cityscapes
-    from zsda.files import write_atomic
+    from zsda.core.files import write_atomic
+    from zsda.core.networks import layout_network
+    from zsda.data.datasets.cityscapes import Cityscapes
+    from zsda.data.samplers import check_loading
+    from zsda.evaluation.layout import LayoutJudge
     from zsda.generation.preview import Previewer, Trial, around, choose, grid, read_images
     from zsda.reporting.contact import trials_csv, trials_table, write_contact_sheet
     from zsda.reporting.formats import wide_console
@@ -40,8 +41,10 @@ def main(config: DictConfig) -> None:
     check_loading(config.batch_size, 0)
     prepare_world(config)
     source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
-    device = trainer_factory(config.trainer)(logger=False, enable_checkpointing=False).strategy.root_device
-    judge = layout_judge(config.layout, config.model, config.world.size, Path(config.runs_root))
+    device = trainer_factory(config.trainer, config.machine)(
+        logger=False, enable_checkpointing=False
+    ).strategy.root_device
+    judge = LayoutJudge.of(layout_network(config.layout, config.model, config.world.size, Path(config.runs_root)))
     if judge is not None:
         judge.network.to(device)
     images = read_images(source, config.images, recipe, judge)

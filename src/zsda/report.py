@@ -6,44 +6,48 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from zsda.command import command, given
-from zsda.errors import ConfigError
+from zsda.core.command import command, given
+from zsda.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from zsda.reporting.results import RunScores
 
 _log = logging.getLogger(__name__)
 
-_CHOICES = {"score": ("miou_present", "miou"), "selection": ("last", "best_on_target")}
+_CHOICES = {"score": (None, "miou", "miou_present"), "selection": ("last", "best_on_target")}
 
 
 @command("report")
 def main(config: DictConfig) -> None:
     """Prints the comparison, and writes it as Markdown, LaTeX and CSV."""
-    from zsda.files import write_atomic
+    from zsda.core.files import write_atomic
+    from zsda.core.runs import matching_runs
+    from zsda.evaluation.protocols import find_protocol
     from zsda.reporting import formats, published
     from zsda.reporting.alike import warn_of_other_settings, warn_of_unequal_lengths
     from zsda.reporting.comparison import Comparison
     from zsda.reporting.grids import grids
     from zsda.reporting.layout import kept_layouts
     from zsda.reporting.results import read_results, results_csv
-    from zsda.runs import matching_runs
 
     for key, expected in _CHOICES.items():
         if config[key] not in expected:
-            raise ConfigError(f"{key}={config[key]}; expected {' or '.join(expected)}")
+            raise ConfigError(
+                f"{key}={config[key]}; expected {' or '.join(str(choice) for choice in expected if choice)}"
+            )
     chooses = config.selection == "best_on_target"
     runs = matching_runs(Path(config.runs_root), _names(config.runs))
-    results = read_results(runs, config.protocol, config.score if chooses else None)
-    comparison = Comparison(results, _chosen_domains(config, results), config.score)
+    score = config.score or find_protocol(config.protocol).headline
+    results = read_results(runs, config.protocol, score if chooses else None)
+    comparison = Comparison(results, _chosen_domains(config, results), score)
     names = {result.run for result in comparison.results}
     compared = [run for run in runs if run.path.name in names]
     warn_of_unequal_lengths(compared)
     warn_of_other_settings(compared)
     beside = published.compares(results)
-    if beside and config.score != published.SCORE:
+    if beside and score != published.SCORE:
         _log.info("the paper's figures compare with mIoU over all classes; score=%s shows them", published.SCORE)
-    quoted = published.QUOTED if beside and config.score == published.SCORE else ()
+    quoted = published.QUOTED if beside and score == published.SCORE else ()
     against = _names(config.against)
     unknown = [name for name in against if name not in comparison.methods]
     if unknown and given("against"):

@@ -6,42 +6,17 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from zsda.command import command, process_rank
-from zsda.config import build, build_network, prepare_world, seed_of, trainer_factory
-from zsda.files import check_folder_name
-from zsda.locks import owned
-from zsda.provenance import provenance
-from zsda.runs import RunFolder
+from zsda.core.command import command, process_rank
+from zsda.core.config import build, build_network, loader_workers, prepare_world, seed_of, trainer_factory
+from zsda.core.files import check_folder_name
+from zsda.core.locks import owned
+from zsda.core.provenance import provenance
+from zsda.core.runs import RunFolder
 
 if TYPE_CHECKING:
     from zsda.adaptation.phases import Phase
 
 _log = logging.getLogger(__name__)
-
-# Of a world, what training does not read, or what stands under data, method and trainer once more.
-_UNREAD = (
-    "num_workers",
-    "epochs",
-    "editor",
-    "steps",
-    "text_guidance",
-    "image_guidance",
-    "fog_frames",
-    "layout_network",
-    "imagenet",
-)
-# What may differ between two starts of one run: where it runs and what it writes, not what it computes.
-VOLATILE = (
-    "logger",
-    "runs_root",
-    "name",
-    "keep_every",
-    "published",
-    "data.num_workers",
-    *(f"world.{key}" for key in _UNREAD),
-    *(f"trainer.{key}" for key in ("_target_", "_partial_", "accelerator", "strategy", "log_every_n_steps")),
-    *(f"trainer.{key}" for key in ("enable_model_summary", "enable_progress_bar", "check_val_every_n_epoch")),
-)
 
 
 @command("train")
@@ -58,41 +33,43 @@ def main(config: DictConfig) -> float | None:
 def _train(config: DictConfig, run: RunFolder) -> float | None:
     import lightning as L
 
-    from zsda.adaptation.phases import Ingredients, check_phases, run_phases
-    from zsda.departures import departures
+    from zsda.adaptation.phases import Shared, check_phases, run_phases
+    from zsda.core.departures import departures
+    from zsda.core.recording import Trained, training_record
+    from zsda.core.resources import located
+    from zsda.data.labels import CLASS_NAMES
     from zsda.models.weights import load_start_weights
-    from zsda.recording import training_record
-    from zsda.shipped import located
 
     prepare_world(config)
     L.seed_everything(config.seed, workers=True, verbose=False)
     phases = [build(node, name=name) for name, node in config.method.phases.items()]
-    data = build(config.data)
+    data = build(config.data, num_workers=loader_workers(config.machine))
     model = build_network(config.model)
     if config.model.get("weights") is not None:
         load_start_weights(model, located(config.model.weights))
-    make_trainer = trainer_factory(config.trainer)
+    make_trainer = trainer_factory(config.trainer, config.machine)
     processes = make_trainer(logger=False, enable_checkpointing=False).world_size
-    data.check_shared(processes, bool(config.trainer.get("sync_batchnorm")))
-    ingredients = Ingredients(
+    data.check_shared(processes, config.machine.sync_batchnorm)
+    shared = Shared(
         model=model,
         data=data,
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
         trainer=make_trainer,
-        loggers=list(build(config.logger).values()) if "logger" in config else [],
+        loggers=list(build(config.machine.logger).values()) if config.machine.get("logger") else [],
         seed=config.seed,
         keep_every=config.keep_every,
     )
     files = check_phases(phases, data)
-    unread = (*VOLATILE, *_unseen(phases))
+    unread = _unseen(phases)
     departed = departures(config, unread)
     start = {**provenance(), "data_root": str(Path(config.data_root).absolute())}
     views = {phase.name: phase.views for phase in phases}
-    run.claim(training_record(config, views, unread, files), start, write=process_rank() == 0)
+    trained = Trained(views, files, data.source.name, CLASS_NAMES, unread)
+    run.claim(training_record(config, trained), start, write=process_rank() == 0)
     if departed:
         _log.info("not the published setting of experiment=%s: %s", config.published, ", ".join(departed))
-    last = run_phases(phases, ingredients, run)
+    last = run_phases(phases, shared, run)
     _log.info(
         "trained: the weights are %s; evaluate with python -m zsda.eval setting=... run=%s", last.weights, config.name
     )

@@ -8,13 +8,13 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
-from tests.data.test_datamodules import views_data
-from zsda.adaptation.phases import Ingredients, Phase, check_phases, run_phases
-from zsda.adaptation.progressive import ProgressiveAdaptation
-from zsda.adaptation.schedules import OneCycle, Poly
-from zsda.errors import ConfigError, DataError, IncompleteError
+from tests.data.test_aligned import views_data
+from zsda.adaptation.phases import Phase, Shared, check_phases, run_phases
+from zsda.adaptation.tasks.progressive import ProgressiveAdaptation
+from zsda.core.errors import ConfigError, DataError, IncompleteError
+from zsda.core.runs import RunFolder
 from zsda.models.weights import read_weights
-from zsda.runs import RunFolder
+from zsda.training.schedules import OneCycle, Poly
 
 
 class InterruptedTask(ProgressiveAdaptation):
@@ -26,10 +26,10 @@ class InterruptedTask(ProgressiveAdaptation):
         return super().training_step(batch, index)
 
 
-def ingredients(root, seed=1):
+def shared(root, seed=1):
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout2d(0.3), nn.Conv2d(8, 20, 1))
-    return Ingredients(
+    return Shared(
         model=model,
         data=views_data(root),
         optimizer=functools.partial(torch.optim.SGD, lr=0.05, momentum=0.9),
@@ -63,7 +63,7 @@ def epochs_in(metrics):
 @pytest.fixture(scope="module")
 def finished(world_with_sets, tmp_path_factory):
     run = RunFolder(tmp_path_factory.mktemp("runs") / "finished")
-    run_phases(two_phases(), ingredients(world_with_sets), run)
+    run_phases(two_phases(), shared(world_with_sets), run)
     return run
 
 
@@ -83,7 +83,7 @@ def test_a_phase_moves_along_its_horizon(finished):
 
 
 def test_every_parameter_is_trained(finished, world_with_sets):
-    start, end = ingredients(world_with_sets).model.state_dict(), weights(finished, "target")
+    start, end = shared(world_with_sets).model.state_dict(), weights(finished, "target")
     assert not [key for key in start if torch.equal(start[key], end[key])]
 
 
@@ -99,20 +99,20 @@ def test_a_later_phase_does_not_draw_again_what_an_earlier_one_drew(world_with_s
         return Noting
 
     twins = [Phase(name, noting(name), ["source"], epochs=1) for name in orders]
-    run_phases(twins, ingredients(world_with_sets), RunFolder(tmp_path / "run"))
+    run_phases(twins, shared(world_with_sets), RunFolder(tmp_path / "run"))
     assert sorted(orders["one"]) == sorted(orders["two"])
     assert orders["one"] != orders["two"]
 
 
 def test_the_last_phase_starts_from_the_weights_of_the_first(finished, world_with_sets, tmp_path):
     still = Phase("still", ProgressiveAdaptation, ["target"], epochs=1, start="intermediate")
-    made = ingredients(world_with_sets)
+    made = shared(world_with_sets)
     frozen = {"optimizer": functools.partial(torch.optim.SGD, lr=1e-30), "schedule": Poly(floor=0.0)}
     run = RunFolder(tmp_path / "run")
     run.phase("intermediate").path.mkdir(parents=True)
     for file in ("weights.safetensors", "phase.json"):
         (run.phase("intermediate").path / file).write_bytes((finished.phase("intermediate").path / file).read_bytes())
-    run_phases([two_phases()[0], still], Ingredients(**{**vars(made), **frozen}), run)
+    run_phases([two_phases()[0], still], Shared(**{**vars(made), **frozen}), run)
     first, second = weights(run, "intermediate"), weights(run, "still")
     assert all(
         torch.equal(first[key], second[key]) for key in first if "running" not in key and "num_batches" not in key
@@ -121,16 +121,16 @@ def test_the_last_phase_starts_from_the_weights_of_the_first(finished, world_wit
 
 def test_finished_phases_are_skipped(finished, world_with_sets):
     before = finished.phase("target").weights.stat().st_mtime_ns
-    run_phases(two_phases(task=InterruptedTask), ingredients(world_with_sets), finished)
+    run_phases(two_phases(task=InterruptedTask), shared(world_with_sets), finished)
     assert finished.phase("target").weights.stat().st_mtime_ns == before
 
 
 def test_an_interrupted_phase_continues_to_the_same_weights(finished, world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(InterruptedError):
-        run_phases(two_phases(task=InterruptedTask), ingredients(world_with_sets), run)
+        run_phases(two_phases(task=InterruptedTask), shared(world_with_sets), run)
     assert not run.phase("intermediate").finished
-    run_phases(two_phases(), ingredients(world_with_sets), run)
+    run_phases(two_phases(), shared(world_with_sets), run)
     assert run.phase("intermediate").report().resumed
     assert equal(weights(run, "intermediate"), weights(finished, "intermediate"))
     assert equal(weights(run, "target"), weights(finished, "target"))
@@ -141,23 +141,23 @@ def test_an_interrupted_phase_continues_to_the_same_weights(finished, world_with
 
 def test_the_seed_matters(finished, world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
-    run_phases(two_phases()[:1], ingredients(world_with_sets, seed=2), run)
+    run_phases(two_phases()[:1], shared(world_with_sets, seed=2), run)
     assert not equal(weights(run, "intermediate"), weights(finished, "intermediate"))
 
 
 def test_steps_instead_of_epochs(world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
-    run_phases([Phase("short", ProgressiveAdaptation, ["source"], steps=3)], ingredients(world_with_sets), run)
+    run_phases([Phase("short", ProgressiveAdaptation, ["source"], steps=3)], shared(world_with_sets), run)
     assert run.phase("short").report().steps == 3
 
 
 def test_accumulated_gradients_count_as_the_steps_that_they_are(world_with_sets, tmp_path):
-    made = ingredients(world_with_sets)
+    made = shared(world_with_sets)
     accumulating = {"trainer": functools.partial(made.trainer, accumulate_grad_batches=3), "schedule": OneCycle()}
     run = RunFolder(tmp_path / "run")
     run_phases(
         [Phase("short", ProgressiveAdaptation, ["source"], epochs=2)],
-        Ingredients(**{**vars(made), **accumulating}),
+        Shared(**{**vars(made), **accumulating}),
         run,
     )
     assert run.phase("short").report().steps == 4
@@ -175,7 +175,7 @@ def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
     victim.write_bytes(victim.read_bytes()[:300])
     run = RunFolder(tmp_path / "run")
     with pytest.raises(IncompleteError, match=f"trained, .* 1 image was left out: .*{victim.name}"):
-        run_phases(two_phases(epochs=1), ingredients(copied_world), run)
+        run_phases(two_phases(epochs=1), shared(copied_world), run)
     assert run.phase("target").finished
 
 

@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zsda.data.datasets import ACDC, GTA5, Cityscapes, DamagedImageError
-from zsda.data.generated import GeneratedSet
-from zsda.errors import ConfigError, DataError
+from zsda.core.errors import ConfigError, DataError
+from zsda.data.datasets.acdc import ACDC
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.generated import GeneratedSet
+from zsda.data.datasets.gta5 import GTA5
+from zsda.data.samples import DamagedImageError
 
 
 def test_cityscapes_is_found(world):
@@ -94,7 +97,7 @@ def test_a_list_cannot_leave_its_folder(world, tmp_path):
 
 def test_a_generated_set_has_the_labels_of_its_source(world_with_sets):
     source = Cityscapes(world_with_sets / "cityscapes", "train")
-    edited = GeneratedSet(world_with_sets / "night_target", source)
+    edited = GeneratedSet(world_with_sets, "night", "target", source)
     assert [s.key for s in edited.samples] == [s.key for s in source.samples]
     assert (edited[2]["mask"] == source[2]["mask"]).all()
     assert np.mean(edited[2]["image"]) < np.mean(source[2]["image"])
@@ -122,14 +125,14 @@ def test_originals_are_no_edits(copied_world, how):
     with pytest.raises(
         DataError, match=r"night_target: 4 of 4 images are no edits but their source itself, the first is .*split=val"
     ):
-        GeneratedSet(copied_world / "night_target", source)
-    assert len(GeneratedSet(copied_world / "night_target", Cityscapes(copied_world / "cityscapes", "train"))) == 8
+        GeneratedSet(copied_world, "night", "target", source)
+    assert len(GeneratedSet(copied_world, "night", "target", Cityscapes(copied_world / "cityscapes", "train"))) == 8
     if how != "linked folder":
         for image in pretended.glob("*/*.png"):
             darker = Image.open(image).point(lambda value: value // 2)
             image.unlink()
             darker.save(image)
-        assert len(GeneratedSet(copied_world / "night_target", source)) == 4
+        assert len(GeneratedSet(copied_world, "night", "target", source)) == 4
 
 
 def test_a_missing_root_says_what_was_expected(tmp_path):
@@ -153,7 +156,7 @@ def test_a_generated_image_without_source_is_named(copied_world):
     folder = next((copied_world / "night_target/leftImg8bit/train").iterdir())
     shutil.copy(next(folder.iterdir()), folder / "extra_000000_000000_leftImg8bit.png")
     with pytest.raises(DataError, match="has no source image"):
-        GeneratedSet(copied_world / "night_target", Cityscapes(copied_world / "cityscapes", "train"))
+        GeneratedSet(copied_world, "night", "target", Cityscapes(copied_world / "cityscapes", "train"))
 
 
 def test_sizes_that_differ_are_named(copied_world):

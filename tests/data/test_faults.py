@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from zsda.data.datasets import DamagedImageError
+from zsda.core.errors import DataError, IncompleteError
 from zsda.data.faults import Fault, FaultLog, collate, load_or_fault
-from zsda.errors import DataError, IncompleteError
+from zsda.data.samples import DamagedImageError
 
 
 def raising(error):

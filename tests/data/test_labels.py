@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from zsda.core.errors import DataError
 from zsda.data.labels import CLASS_NAMES, CLASSES, IGNORE, LABEL_ID, colourise, to_label_ids, to_train_ids
-from zsda.errors import DataError
 
 
 def test_the_nineteen_classes_have_the_ids_of_cityscapes():

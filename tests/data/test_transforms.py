@@ -8,10 +8,10 @@ from PIL import Image
 
 from tests.independence import assert_independent
 from tests.reference import recorded
+from zsda.core.errors import ConfigError
 from zsda.data import transforms
 from zsda.data.labels import IGNORE
 from zsda.data.transforms import MEAN, STD, ClassicalWeather, EvaluationTransform, TrainingTransform, resize_mask
-from zsda.errors import ConfigError
 
 STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
 PUBLISHED = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}

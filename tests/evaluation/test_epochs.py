@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.evaluation.test_scoring import TRAINER, OneClass
-from zsda.data.datasets import ACDC, Cityscapes
-from zsda.data.generated import GeneratedSet
-from zsda.evaluation.scoring import Scorer
-from zsda.evaluation.subjects import Subject
+from tests.evaluation.test_scorer import TRAINER, OneClass
+from zsda.core.trained import TrainedNetwork
+from zsda.data.datasets.acdc import ACDC
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.generated import GeneratedSet
+from zsda.evaluation.scorer import Scorer
 from zsda.models.weights import save_weights
 
 ROAD, SKY, TRAIN = 0, 10, 16
@@ -28,7 +29,7 @@ def trained(tmp_path):
     """A run whose epoch 10 answers road, epoch 20 train, and whose last epoch, 30, sky."""
     epochs = {epoch: answer(tmp_path / f"{epoch:04d}.safetensors", cls) for epoch, cls in ((10, ROAD), (20, TRAIN))}
     weights = answer(tmp_path / "weights.safetensors", SKY)
-    return Subject("run", weights, [32, 64], tmp_path / "eval", OneClass, {**epochs, 30: weights})
+    return TrainedNetwork("run", weights, [32, 64], tmp_path / "eval", OneClass, {**epochs, 30: weights})
 
 
 @pytest.fixture
@@ -60,11 +61,11 @@ def test_what_is_scored_is_not_scored_again(scorer, trained, monkeypatch):
     evaluated, limit = [], 2
     really = Scorer._evaluate
 
-    def evaluate(self, subject, masks=None):
+    def evaluate(self, network, masks=None):
         if len(evaluated) == limit:
             raise KeyboardInterrupt
-        evaluated.append(subject.weights)
-        return really(self, subject, masks)
+        evaluated.append(network.weights)
+        return really(self, network, masks)
 
     monkeypatch.setattr(Scorer, "_evaluate", evaluate)
     with pytest.raises(KeyboardInterrupt):
@@ -85,7 +86,7 @@ def test_what_is_scored_is_not_scored_again(scorer, trained, monkeypatch):
 
 def test_scores_of_generated_sets_say_whose_they_are(world_with_sets, trained):
     source = Cityscapes(world_with_sets / "cityscapes", "train")
-    datasets = {"edited": GeneratedSet(world_with_sets / "night_target", source)}
+    datasets = {"edited": GeneratedSet(world_with_sets, "night", "target", source)}
     scorer = Scorer(datasets, "sdgpa", TRAINER, batch_size=4, num_workers=0)
     file = scorer.score(trained).folder / "scores.json"
     stored = json.loads(file.read_text())

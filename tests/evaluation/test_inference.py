@@ -3,8 +3,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zsda.data.datamodules import EvaluationData
-from zsda.data.datasets import ACDC
+from zsda.data.datasets.acdc import ACDC
+from zsda.data.evaluation import EvaluationData
 from zsda.evaluation.inference import EvaluationTask, predict_images, predict_labels
 
 
@@ -28,7 +28,7 @@ def test_logits_and_not_labels_are_upsampled():
 
 def test_a_network_that_always_says_road(world, tmp_path):
     dataset = ACDC(world / "ACDC", "fog")
-    data = EvaluationData({"fog": dataset}, "full", (32, 64), batch_size=2, num_workers=0)
+    data = EvaluationData({"fog": dataset}, (32, 64), batch_size=2, num_workers=0, native_labels=True)
     task = EvaluationTask(Constant(0), ["fog"], masks=tmp_path)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
     trainer.test(task, datamodule=data, verbose=False)

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from tests.pipeline import make_pipeline
-from zsda.data.datasets import Cityscapes
+from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.faults import FaultLog
 from zsda.generation.domains import Domain
-from zsda.generation.editors import Edits
+from zsda.generation.editors.base import Edits
 
 
 def draw_cityscapes(root: Path, train: int, val: int = 0, size: tuple[int, int] = (160, 80)) -> Path:

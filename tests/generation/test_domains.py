@@ -1,6 +1,6 @@
 import pytest
 
-from zsda.errors import ConfigError
+from zsda.core.errors import ConfigError
 from zsda.generation.domains import Domain
 
 

@@ -6,10 +6,10 @@ from torch import nn
 
 from tests.generation.conftest import NegativeEditor, truncate
 from tests.generation.test_task import HALVES
-from zsda.errors import DataError, IncompleteError
+from zsda.core.errors import DataError, IncompleteError
 from zsda.evaluation.layout import LayoutJudge
+from zsda.generation.data import PatchDataModule, SourcePatches
 from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores
-from zsda.generation.source import PatchDataModule, SourcePatches
 from zsda.generation.store import GeneratedStore
 from zsda.generation.task import GenerationTask, StoreWriter, complete_set
 

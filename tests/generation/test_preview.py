@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from zsda.errors import ConfigError
-from zsda.generation.editors import Edits
+from zsda.core.errors import ConfigError
+from zsda.core.seeds import derive_seed
+from zsda.generation.editors.base import Edits
 from zsda.generation.preview import Edit, Previewer, Scales, SourceImage, Trial, around, choose, grid, read_images
 from zsda.generation.recipes import Target
-from zsda.seeds import derive_seed
 
 RECIPE = Target((128, 64), 64)
 

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from tests.independence import assert_independent
-from zsda.errors import ConfigError
+from zsda.core.errors import ConfigError
+from zsda.core.seeds import derive_seed
 from zsda.generation.recipes import Box, Intermediate, Target, Whole
-from zsda.seeds import derive_seed
 
 SOURCE = "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png"
 
@@ -19,8 +19,8 @@ def test_a_seed_is_the_hash_of_what_the_edit_depends_on():
     assert derive_seed(7, SOURCE, "night", "target", 1, "noise") == int(first_eight_bytes, 16) // 2
 
 
-def test_every_ingredient_changes_the_seed():
-    ingredients = [
+def test_everything_that_is_hashed_changes_the_seed():
+    shared = [
         (0, SOURCE, "night", "target", 0, "noise"),
         (1, SOURCE, "night", "target", 0, "noise"),
         (0, SOURCE + "x", "night", "target", 0, "noise"),
@@ -29,8 +29,8 @@ def test_every_ingredient_changes_the_seed():
         (0, SOURCE, "night", "target", 1, "noise"),
         (0, SOURCE, "night", "target", 0, "position"),
     ]
-    seeds = {derive_seed(*values) for values in ingredients}
-    assert len(seeds) == len(ingredients)
+    seeds = {derive_seed(*values) for values in shared}
+    assert len(seeds) == len(shared)
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.generation.conftest import pixels
-from zsda.errors import StoreError
-from zsda.files import digest
-from zsda.generation.gate import Rejected
+from zsda.core.errors import StoreError
+from zsda.core.files import digest
+from zsda.generation.gates import Rejected
 from zsda.generation.recipes import Box
 from zsda.generation.store import Edited, GeneratedStore
 

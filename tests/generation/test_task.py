@@ -5,13 +5,13 @@ import torch
 from lightning import Trainer
 
 from tests.generation.conftest import NegativeEditor, pixels, truncate
-from zsda.errors import ConfigError, IncompleteError, ModelError
-from zsda.generation.editors import InstructPix2PixEditor
+from zsda.core.errors import ConfigError, IncompleteError, ModelError
+from zsda.core.seeds import derive_seed
+from zsda.generation.data import PatchDataModule, SourcePatches
+from zsda.generation.editors.instruct_pix2pix import InstructPix2PixEditor
 from zsda.generation.recipes import Intermediate, Target, Whole
-from zsda.generation.source import PatchDataModule, SourcePatches
 from zsda.generation.store import GeneratedStore
 from zsda.generation.task import GenerationTask, StoreWriter, complete_set
-from zsda.seeds import derive_seed
 
 HALVES = Target((128, 64), 64)
 

@@ -1,13 +1,9 @@
-"""Streets that several tests paint."""
-
 import pytest
 
-from zsda.miniature.scenes import Scene, render_scene
-
-SEEDS = range(6)
+from tests.miniature.streets import benchmark_streets
+from zsda.miniature.render.scenes import Scene
 
 
 @pytest.fixture(scope="session")
 def scenes() -> list[Scene]:
-    """One street for each of `SEEDS`; looks must not change them."""
-    return [render_scene(seed) for seed in SEEDS]
+    return benchmark_streets()

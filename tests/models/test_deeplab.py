@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.reference import image, recorded, state_dict
-from zsda.errors import ConfigError, ModelError
+from zsda.core.errors import ConfigError, ModelError
 from zsda.models import backbones
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.refinenet import RefineNet

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zsda.errors import ConfigError, ModelError
+from zsda.core.errors import ConfigError, ModelError
 from zsda.models.library import library_model
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from zsda.errors import ModelError
+from zsda.core.errors import ModelError
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.published import load_published
 from zsda.models.refinenet import RefineNet

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.reference import image, recorded, state_dict
-from zsda.errors import ConfigError
+from zsda.core.errors import ConfigError
 from zsda.models.refinenet import RefineNet
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision
 
-from zsda.errors import ModelError
+from zsda.core.errors import ModelError
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.library import library_model
 from zsda.models.weights import load_start_weights, load_weights, read_weights, save_weights

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from zsda.files import digest, to_json, write_atomic
+from zsda.core.files import digest, to_json, write_atomic
+from zsda.core.run_records import NetworkRecord, PhaseReport, RunHeader, RunRecord
+from zsda.core.runs import RunFolder
 from zsda.reporting.results import RunScores
-from zsda.runs import NetworkRecord, PhaseReport, RunFolder, RunHeader, RunRecord
 
 VIEWS = {
     "source_only": ["source", "source"],
@@ -19,24 +20,31 @@ WEIGHTS = b"weights"
 
 
 def make_run(root: Path, method: str, domain: str | None, seed: int, scores: Mapping[str, float] | None = None, **more):
-    """A run called ``<domain or day>_<method>_seed<seed>`` with ``scores``, setting -> mIoU of labelled classes.
+    """A run called ``<domain or day>_<method>_seed<seed>`` with ``scores``, setting -> mIoU.
 
     ``settings`` are recorded beside those that every run has.
     """
     path = root / more.pop("name", f"{domain or 'day'}_{method}_seed{seed}")
     phases = {"only": {"views": VIEWS.get(method, ["target"])}}
     settings = {"method": {"name": method, "phases": phases}, "seed": seed, **more.pop("settings", {})}
-    if domain is not None:
+    seen = None if set(phases["only"]["views"]) == {"source"} else domain
+    if seen is not None:
         settings["domain"] = {"name": domain}
     world = more.pop("world", "miniature")
     header = RunHeader(
         method=method,
-        domain=None if set(phases["only"]["views"]) == {"source"} else domain,
+        source="cityscapes train",
+        domain=seen,
+        unlabelled=None,
+        classes=["road"],
         seed=seed,
         world=world,
         experiment=domain,
         size=[64, 128],
-        network=NetworkRecord(option="smp", classes={"model": "zsda.models.library.library_model"}, arguments={}),
+        network=NetworkRecord(
+            option="smp", classes={"model": "zsda.models.library.library_model"}, arguments=more.pop("arguments", {})
+        ),
+        **{"start_weights": None, "batch_size": 4, "optimizer": {}, "schedule": {}, **more.pop("header", {})},
     )
     choices = {"world": world, "experiment": str(domain)}
     record = RunRecord(header=header, settings=settings, choices=choices, phases=["only"])
@@ -55,7 +63,7 @@ def phase_report(steps=60, epochs=30, **more):
 
 
 def add_scores(path: Path, scores: Mapping[str, float], protocol="sdgpa", **about):
-    """Scores as ``zsda.eval`` writes them; mIoU of all classes is half that of the labelled ones, so they cannot be confused."""
+    """Scores as ``zsda.eval`` writes them; that of labelled classes is half the mIoU, so they cannot be confused."""
     settings = {name: {**summary(value), "iou": {}, "confusion": []} for name, value in scores.items()}
     stored = {"settings": settings, **head(scores, protocol, **about)}
     write_atomic(path / f"eval/{'+'.join(scores)}_{protocol}/scores.json", to_json(stored))
@@ -73,7 +81,7 @@ def add_epochs(path: Path, epochs: Mapping[int, Mapping[str, float]], protocol="
 
 
 def summary(value):
-    return {"miou": value / 2, "miou_present": value, "accuracy": 0.9}
+    return {"miou": value, "miou_present": value / 2, "accuracy": 0.9}
 
 
 def head(names, protocol, size=(64, 128), weights=WEIGHTS, files="a", left_out=(), generated_sets=None):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.reporting.made import result
-from zsda.errors import StoreError
+from zsda.core.errors import StoreError
 from zsda.reporting.comparison import BASELINE, Comparison
 from zsda.reporting.seeds import Summary
 
@@ -106,7 +106,7 @@ def test_the_order_of_methods_follows_the_argument():
 def test_the_score_can_be_chosen():
     results = [result("sdgpa", "fog", 0, fog=50)]
     assert Comparison(results).target("sdgpa", "fog") == {0: 0.5}
-    assert Comparison(results, score="miou").target("sdgpa", "fog") == {0: 0.25}
+    assert Comparison(results, score="miou_present").target("sdgpa", "fog") == {0: 0.25}
 
 
 def test_settings_that_are_no_condition_are_no_targets():

@@ -5,9 +5,9 @@ import os
 import pytest
 
 from tests.reporting.made import add_epochs, add_scores, make_run
-from zsda.errors import StoreError
+from zsda.core.errors import StoreError
+from zsda.core.runs import matching_runs
 from zsda.reporting.results import read_results, results_csv
-from zsda.runs import matching_runs
 
 
 def read(root, protocol="sdgpa", select_by=None):
@@ -20,7 +20,7 @@ def test_each_run_tells_what_it_is_and_what_it_reached(tmp_path):
     adapted, source = sorted(read(tmp_path), key=lambda result: result.method)
     assert (adapted.run, adapted.method, adapted.domain, adapted.seed) == ("fog_sdgpa_seed3", "sdgpa", "fog", 3)
     assert (adapted.protocol, adapted.size) == ("sdgpa", (64, 128))
-    assert adapted.settings["fog"] == {"miou": 0.2, "miou_present": 0.4, "accuracy": 0.9}
+    assert adapted.settings["fog"] == {"miou": 0.4, "miou_present": 0.2, "accuracy": 0.9}
     assert source.domain is None, "a domain that it saw nothing of"
     assert not adapted.as_published, "in the miniature world"
 
@@ -57,13 +57,13 @@ def test_evaluations_of_one_run_add_up_and_the_newer_counts(tmp_path):
     for folder, seconds in (("fog+rain_sdgpa", 1), ("fog_sdgpa", 2), ("day_sdgpa", 3)):
         os.utime(run / "eval" / folder / "scores.json", (seconds, seconds))
     (result,) = read(tmp_path)
-    assert {name: scores["miou_present"] for name, scores in result.settings.items()} == {
+    assert {name: scores["miou"] for name, scores in result.settings.items()} == {
         "day": 0.5,
         "fog": 0.4,
         "rain": 0.2,
     }
     os.utime(run / "eval/fog+rain_sdgpa/scores.json", (5, 5))
-    assert read(tmp_path)[0].settings["fog"]["miou_present"] == 0.3
+    assert read(tmp_path)[0].settings["fog"]["miou"] == 0.3
 
 
 def test_what_is_left_out_is_said(tmp_path, caplog):
@@ -143,9 +143,9 @@ def test_the_csv_has_a_row_for_each_run_and_setting(tmp_path):
     rows = list(csv.reader(io.StringIO(results_csv(read(tmp_path)).decode())))
     assert rows == [
         ["run", "method", "domain", "seed", "setting", "protocol", "miou", "miou_present", "accuracy"],
-        ["day_source_only_seed0", "source_only", "", "0", "day", "sdgpa", "0.25", "0.5", "0.9"],
-        ["day_source_only_seed0", "source_only", "", "0", "fog", "sdgpa", "0.125", "0.25", "0.9"],
-        ["fog_sdgpa_seed1", "sdgpa", "fog", "1", "fog", "sdgpa", "0.1875", "0.375", "0.9"],
+        ["day_source_only_seed0", "source_only", "", "0", "day", "sdgpa", "0.5", "0.25", "0.9"],
+        ["day_source_only_seed0", "source_only", "", "0", "fog", "sdgpa", "0.25", "0.125", "0.9"],
+        ["fog_sdgpa_seed1", "sdgpa", "fog", "1", "fog", "sdgpa", "0.375", "0.1875", "0.9"],
     ]
 
 
@@ -174,14 +174,12 @@ def test_oracle_selection_takes_the_best_kept_epoch_for_each_target(tmp_path):
     )
     source = make_run(tmp_path, "source_only", None, 0)
     add_epochs(source, {15: {"day": 0.6, "fog": 0.3, "snow": 0.1}, 30: {"day": 0.7, "fog": 0.2, "snow": 0.2}})
-    assert [
-        (r.run, r.domain, r.epoch, r.settings["day"]["miou_present"]) for r in read(tmp_path, select_by="miou")
-    ] == [
+    assert [(r.run, r.domain, r.epoch, r.settings["day"]["miou"]) for r in read(tmp_path, select_by="miou")] == [
         ("day_source_only_seed0", "fog", 15, 0.6),
         ("day_source_only_seed0", "snow", 30, 0.7),
         ("fog_sdgpa_seed0", "fog", 20, 0.5),
     ]
-    assert [result.settings["fog"]["miou_present"] for result in read(tmp_path, select_by="miou")] == [0.3, 0.2, 0.6]
+    assert [result.settings["fog"]["miou"] for result in read(tmp_path, select_by="miou")] == [0.3, 0.2, 0.6]
     written = list(csv.DictReader(io.StringIO(results_csv(read(tmp_path, select_by="miou")).decode())))
     assert {(row["domain"], row["oracle selection: epoch"]) for row in written} == {
         *(("fog", epoch) for epoch in ("15", "20")),
@@ -193,8 +191,8 @@ def test_epochs_scored_in_parts_belong_together(tmp_path):
     run = make_run(tmp_path, "sdgpa", "fog", 0)
     add_epochs(run, {10: {"fog": 0.4}, 30: {"fog": 0.3}})
     add_epochs(run, {10: {"day": 0.6}, 30: {"day": 0.7}})
-    (result,) = read(tmp_path, select_by="miou_present")
-    assert (result.epoch, result.settings["day"]["miou_present"]) == (10, 0.6)
+    (result,) = read(tmp_path, select_by="miou")
+    assert (result.epoch, result.settings["day"]["miou"]) == (10, 0.6)
 
 
 @pytest.mark.parametrize("case", ["never scored", "one is missing", "another target", "another protocol"])

@@ -12,15 +12,16 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from torch import nn
 
-from zsda.adaptation.callbacks import AtomicCheckpoints, EpochLines, EpochSeed, KeepEpochs
-from zsda.adaptation.schedules import Schedule
-from zsda.adaptation.task import OptimizerFactory, SegmentationTask
-from zsda.data.datamodules import ViewsData
+from zsda.adaptation.tasks.base import OptimizerFactory, SegmentationTask
+from zsda.core.errors import ConfigError
+from zsda.core.run_records import PhaseReport
+from zsda.core.runs import PhaseFolder, RunFolder
+from zsda.core.seeds import phase_seed
+from zsda.data.aligned import ViewsData
 from zsda.data.faults import FaultLog
-from zsda.errors import ConfigError
 from zsda.models.weights import load_weights, save_weights
-from zsda.runs import PhaseFolder, PhaseReport, RunFolder
-from zsda.seeds import phase_seed
+from zsda.training.callbacks import AtomicCheckpoints, EpochLines, EpochSeed, KeepEpochs
+from zsda.training.schedules import Schedule
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Ingredients:
+class Shared:
     """What all phases of a run are made with.
 
     Attributes:
@@ -107,13 +108,13 @@ class Ingredients:
             raise ConfigError(f"keep_every={self.keep_every}; expected a whole number of epochs of at least 1, or null")
 
 
-def run_phases(phases: Sequence[Phase], ingredients: Ingredients, run: RunFolder) -> PhaseFolder:
+def run_phases(phases: Sequence[Phase], shared: Shared, run: RunFolder) -> PhaseFolder:
     """Runs phases that `check_phases` found nothing wrong with, in order, and returns the folder of the last one.
 
     Raises:
         IncompleteError: everything is finished, but damaged files were left out.
     """
-    initial = copy.deepcopy(ingredients.model.state_dict())
+    initial = copy.deepcopy(shared.model.state_dict())
     left_out = FaultLog()
     for number, phase in enumerate(phases):
         folder = run.phase(phase.name)
@@ -121,13 +122,13 @@ def run_phases(phases: Sequence[Phase], ingredients: Ingredients, run: RunFolder
         if folder.finished:
             _log.info("%s: finished before, skipped", title)
         else:
-            ingredients.data.select(phase.views, number)
-            ingredients.model.load_state_dict(initial)
+            shared.data.select(phase.views, number)
+            shared.model.load_state_dict(initial)
             if phase.start is not None:
-                load_weights(ingredients.model, run.phase(phase.start).weights)
-            scenes = ingredients.data.training_set.describe()
+                load_weights(shared.model, run.phase(phase.start).weights)
+            scenes = shared.data.training_set.describe()
             _log.info("%s: %s, %d %ss", title, scenes, phase.length, phase.unit)
-            _train(phase, ingredients, phase_seed(ingredients.seed, number), folder)
+            _train(phase, shared, phase_seed(shared.seed, number), folder)
         left_out.add(folder.report().left_out)
     left_out.conclude(f"trained, the weights are {folder.weights}")
     return folder
@@ -159,28 +160,28 @@ def check_phases(phases: Sequence[Phase], data: ViewsData) -> dict[str, str]:
     return files
 
 
-def _train(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolder) -> None:
+def _train(phase: Phase, shared: Shared, seed: int, folder: PhaseFolder) -> None:
     L.seed_everything(seed, workers=True, verbose=False)
     torch.backends.cudnn.deterministic = True  # as published
     task = phase.task(
-        model=ingredients.model,
-        optimizer=ingredients.optimizer,
-        schedule=ingredients.schedule,
+        model=shared.model,
+        optimizer=shared.optimizer,
+        schedule=shared.schedule,
         horizon=phase.horizon or phase.length,
         unit=phase.unit,
-        watched=list(ingredients.data.watched.settings),
+        watched=list(shared.data.watched.settings),
     )
-    trainer = _trainer(phase, ingredients, seed, folder)
+    trainer = _trainer(phase, shared, seed, folder)
     started = time.monotonic()
     resume = folder.checkpoint if folder.checkpoint.is_file() else None
     if resume is not None:
         _log.info("resuming from %s", resume)
     try:
-        trainer.fit(task, datamodule=ingredients.data, ckpt_path=resume, weights_only=True)
+        trainer.fit(task, datamodule=shared.data, ckpt_path=resume, weights_only=True)
     except torch.OutOfMemoryError as error:
         raise ConfigError("no memory for a training step; lower data.batch_size or data.transform.crop") from error
     if trainer.is_global_zero:
-        save_weights(ingredients.model, folder.weights)
+        save_weights(shared.model, folder.weights)
         folder.finish(
             PhaseReport(
                 epochs=trainer.current_epoch,
@@ -194,8 +195,8 @@ def _train(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolde
     trainer.strategy.barrier()
 
 
-def _trainer(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFolder) -> L.Trainer:
-    loggers = [make(save_dir=folder.path) for make in ingredients.loggers]
+def _trainer(phase: Phase, shared: Shared, seed: int, folder: PhaseFolder) -> L.Trainer:
+    loggers = [make(save_dir=folder.path) for make in shared.loggers]
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
         filename=folder.checkpoint.stem,
@@ -203,9 +204,9 @@ def _trainer(phase: Phase, ingredients: Ingredients, seed: int, folder: PhaseFol
         save_on_train_epoch_end=True,
     )
     watching: list[Callback] = [LearningRateMonitor()] if loggers else []
-    if ingredients.keep_every is not None:
-        watching.append(KeepEpochs(folder, ingredients.keep_every))
-    return ingredients.trainer(
+    if shared.keep_every is not None:
+        watching.append(KeepEpochs(folder, shared.keep_every))
+    return shared.trainer(
         max_epochs=phase.epochs if phase.epochs is not None else -1,
         max_steps=phase.steps if phase.steps is not None else -1,
         callbacks=[checkpoint, *watching, RichProgressBar(leave=True), EpochLines(), EpochSeed(seed)],

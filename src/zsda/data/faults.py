@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from torch import distributed
 from torch.utils.data import default_collate
 
-from zsda.data.datasets import DamagedImageError
-from zsda.errors import DataError, IncompleteError
-from zsda.records import printable
+from zsda.core.errors import DataError, IncompleteError
+from zsda.core.records import printable
+from zsda.data.samples import DamagedImageError
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zsda.errors import DataError
+from zsda.core.errors import DataError
 
 IGNORE = 255
 """Value of a pixel that no loss and no score looks at."""

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from zsda.core.errors import ConfigError
+from zsda.core.seeds import hash32, uniform
 from zsda.data.labels import IGNORE
-from zsda.errors import ConfigError
-from zsda.seeds import hash32, uniform
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)

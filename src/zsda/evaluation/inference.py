@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from zsda.data.datamodules import EvaluationData
+from zsda.core.errors import DataError
+from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import NUM_CLASSES
 from zsda.data.transforms import EvaluationTransform
-from zsda.errors import DataError
-from zsda.evaluation.exports import plain_scores, write_colour_mask
-from zsda.evaluation.metrics import SegmentationScores
+from zsda.evaluation.metrics import SegmentationScores, plain_scores
+from zsda.evaluation.pictures import write_colour_mask
 
 
 def predict_labels(model: Callable[[Tensor], Tensor], images: Tensor, masks: Sequence[Tensor]) -> list[Tensor]:

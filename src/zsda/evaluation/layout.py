@@ -1,6 +1,7 @@
 """Does an edited image keep the layout that its labels describe? A network that was trained on the source answers."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -8,10 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from zsda.core.files import file_digest
+from zsda.core.trained import TrainedNetwork
 from zsda.data.labels import NUM_CLASSES
 from zsda.data.transforms import EvaluationTransform, resize_mask
 from zsda.evaluation.inference import predict_labels
 from zsda.evaluation.metrics import confusion_matrix, scores
+from zsda.models.weights import load_trained
 
 
 class LayoutJudge:
@@ -31,6 +35,15 @@ class LayoutJudge:
         self.network = network.eval()
         self.digest = digest
         self._transform = EvaluationTransform(size)
+
+    @classmethod
+    def of(cls, trained: TrainedNetwork | None) -> Self | None:
+        """Makes the judge of a trained network; None of none.
+
+        Raises:
+            ModelError: the weights are not there, or those of another network.
+        """
+        return None if trained is None else cls(load_trained(trained), trained.size, file_digest(trained.weights))
 
     def prepare(self, image: Image.Image, mask: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Brings an RGB image and the train ids of its source, uint8 [H, W], to what `score` takes.

@@ -1,12 +1,15 @@
 """Intersection over union, computed from one confusion matrix over all images."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from zsda.data.labels import IGNORE
+from zsda.data.labels import CLASS_NAMES, IGNORE
+from zsda.evaluation.records import SUMMARY
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int, ignore_index: int = IGNORE) -> Tensor:
@@ -73,3 +76,14 @@ class SegmentationScores(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Returns what `scores` returns, over everything added so far."""
         return scores(self.confusion)
+
+
+def plain_scores(scores: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Turns the scores of one setting into JSON values; an undefined IoU becomes null."""
+    iou = {name: _number(value) for name, value in zip(CLASS_NAMES, scores["iou"].tolist(), strict=True)}
+    summary = {key: _number(float(scores[key])) for key in SUMMARY}
+    return {**summary, "iou": iou, "confusion": scores["confusion"].tolist()}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

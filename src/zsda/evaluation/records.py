@@ -1,5 +1,7 @@
-"""What a file of scores holds, and how it is read back; light enough for a command that only compares."""
+"""The files of scores: what they hold, how they are written, how they are read back."""
 
+import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from zsda.errors import StoreError
-from zsda.files import to_json
-from zsda.records import PlainName, Record, read_record
+from zsda.core.errors import StoreError
+from zsda.core.files import to_json, write_atomic
+from zsda.core.records import PlainName, Record, read_record
 
 SUMMARY = ("miou", "miou_present", "accuracy")
 """Scores that sum up a setting."""
@@ -84,7 +86,7 @@ E = TypeVar("E", bound=Evaluated)
 
 
 def read_scores(folder: Path, conditions: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
-    """Returns the results that `zsda.evaluation.exports.write_scores` wrote, if they are complete and were obtained under these conditions.
+    """Returns the results that `write_scores` wrote, if they are complete and were obtained under these conditions.
 
     Args:
         folder: where they would be.
@@ -126,3 +128,42 @@ def read_scores_file(kind: type[E], path: Path) -> E:
     if not found.files or not tables or any(table.keys() != found.files.keys() for table in tables):
         raise StoreError(f"{path}: its scores are not those of the settings in files; {way_out}")
     return found
+
+
+def write_scores(folder: Path, results: Mapping[str, Mapping[str, Any]], provenance: Mapping[str, Any]) -> None:
+    """Writes ``scores.json`` (all, with provenance) and ``scores.csv`` (a row for each setting and class).
+
+    Args:
+        folder: is created.
+        results: setting -> what `zsda.evaluation.metrics.plain_scores` returned.
+        provenance: plain values that say what was evaluated, how and on what.
+    """
+    write_atomic(folder / "scores.json", to_json({**provenance, "settings": results}))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["setting", "class", "iou"])
+    for setting, scores in results.items():
+        for name in SUMMARY:
+            writer.writerow([setting, name, scores[name]])
+        writer.writerows([setting, name, "" if iou is None else iou] for name, iou in scores["iou"].items())
+    write_atomic(folder / "scores.csv", text.getvalue().encode())
+
+
+def write_epochs(
+    folder: Path, epochs: Mapping[int, Mapping[str, Mapping[str, Any]]], provenance: Mapping[str, Any]
+) -> None:
+    """Writes ``epochs.json`` (with provenance) and ``epochs.csv`` (a row for each epoch and setting).
+
+    Args:
+        folder: is created.
+        epochs: epoch -> setting -> summary scores.
+        provenance: plain values that say what was evaluated, how and on what.
+    """
+    numbered = {f"{epoch:04d}": settings for epoch, settings in epochs.items()}
+    write_atomic(folder / "epochs.json", to_json({**provenance, "epochs": numbered}))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["epoch", "setting", *SUMMARY])
+    for epoch, settings in epochs.items():
+        writer.writerows([epoch, name, *(scores[key] for key in SUMMARY)] for name, scores in settings.items())
+    write_atomic(folder / "epochs.csv", text.getvalue().encode())

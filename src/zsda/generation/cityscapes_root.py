@@ -10,8 +10,8 @@ It is a folder of its own, since edits of other splits lie in the set itself, wh
 import os
 from pathlib import Path
 
-from zsda.errors import StoreError
-from zsda.files import describe_os_error
+from zsda.core.errors import StoreError
+from zsda.core.files import describe_os_error
 
 _IMAGES = "leftImg8bit"
 

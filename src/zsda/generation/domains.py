@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zsda.errors import ConfigError
-from zsda.files import check_folder_name
+from zsda.core.errors import ConfigError
+from zsda.core.files import check_folder_name
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader, Dataset
 
-from zsda.data.datamodules import UnpaddedSampler
-from zsda.data.datasets import Cityscapes, Sample, read_image, read_label
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.generated import LAYOUT_SCORE
 from zsda.data.faults import Fault, FaultLog, load_or_fault
-from zsda.data.generated import LAYOUT_SCORE
+from zsda.data.samplers import UnpaddedSampler
+from zsda.data.samples import Sample, read_image, read_label
 from zsda.evaluation.layout import LayoutJudge
-from zsda.generation.source import SourcePatches
+from zsda.generation.data import SourcePatches
 from zsda.generation.store import GeneratedStore
 
 _log = logging.getLogger(__name__)

@@ -11,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from zsda.data.datasets import Cityscapes, read_pair
-from zsda.errors import ConfigError
+from zsda.core.errors import ConfigError
+from zsda.core.seeds import derive_seed
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.samples import read_pair
 from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.domains import Domain
-from zsda.generation.editors import InstructPix2PixEditor, edit_in_turns
-from zsda.generation.gate import find_flaw
+from zsda.generation.editors.base import edit_in_turns
+from zsda.generation.editors.instruct_pix2pix import InstructPix2PixEditor
+from zsda.generation.gates import find_flaw
 from zsda.generation.recipes import Recipe
-from zsda.seeds import derive_seed
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zsda.errors import ConfigError
+from zsda.core.errors import ConfigError
+from zsda.core.seeds import derive_seed
 from zsda.generation.tiling import Box, feather, place, spread
-from zsda.seeds import derive_seed
 
 
 class Recipe(ABC):
@@ -53,7 +53,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def boxes(self, seed: int, source: str, domain: str) -> list[Box]:
-        """Says where the patches lie; the arguments are those of `zsda.seeds.derive_seed`."""
+        """Says where the patches lie; the arguments are those of `zsda.core.seeds.derive_seed`."""
 
     def describe(self) -> dict[str, Any]:
         """Returns the values as they are recorded beside a generated set."""

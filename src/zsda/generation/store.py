@@ -4,7 +4,7 @@
     <root>/manifest.jsonl                                               one line an image, sorted by source
     <root>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png           the layout of the published code
 
-An image whose edits were all refused (`zsda.generation.gate`) has a line without output and digest, and no file.
+An image whose edits were all refused (`zsda.generation.gates`) has a line without output and digest, and no file.
 
 While a run goes on, each process appends its lines to ``manifest.<rank>.jsonl.part``; they become part of the manifest
 at the end, or at the start of the next run. No file holds a time or a place, so equal runs make equal folders.
@@ -22,12 +22,12 @@ from PIL import Image
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from zsda.errors import StoreError
-from zsda.files import describe_os_error, digest, read_regular, to_json, write_atomic
-from zsda.generation.gate import Rejected
+from zsda.core.errors import StoreError
+from zsda.core.files import describe_os_error, digest, read_regular, to_json, write_atomic
+from zsda.core.records import Record, read_plain
+from zsda.core.settings import differences
+from zsda.generation.gates import Rejected
 from zsda.generation.tiling import Box
-from zsda.records import Record, read_plain
-from zsda.runs import differences
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Edited(NamedTuple):
 
 
 class GeneratedStore:
-    """One generated set, made by the owner of its folder (`zsda.locks.owned`). Nothing is written before the first image is done.
+    """One generated set, made by the owner of its folder (`zsda.core.locks.owned`). Nothing is written before the first image is done.
 
     Args:
         root: ``<data_root>/<domain>_<recipe>``.

@@ -8,15 +8,15 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from zsda.core.errors import ConfigError, ModelError
+from zsda.core.seeds import derive_seed
 from zsda.data.faults import FaultLog
-from zsda.errors import ConfigError, ModelError
+from zsda.generation.data import PatchDataModule
 from zsda.generation.domains import Domain
-from zsda.generation.editors import Editor, Edits, edit_in_turns
-from zsda.generation.gate import Rejected, find_flaw
+from zsda.generation.editors.base import Editor, Edits, edit_in_turns
+from zsda.generation.gates import Rejected, find_flaw
 from zsda.generation.recipes import Recipe
-from zsda.generation.source import PatchDataModule
 from zsda.generation.store import Edited, count_attempts
-from zsda.seeds import derive_seed
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ HOPELESS = 10
 class GenerationTask(LightningModule):
     """Edits the patches of several source images together and merges them into edited images.
 
-    A patch whose edit is bad (`zsda.generation.gate`) is edited again, alone, in fp32 and with the next seed; an image of
+    A patch whose edit is bad (`zsda.generation.gates`) is edited again, alone, in fp32 and with the next seed; an image of
     which a patch stays bad is left out. So what becomes of an image still depends on nothing but its inputs.
 
     Args:

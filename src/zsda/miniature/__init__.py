@@ -1,1 +1,1 @@
-"""The miniature world: a rendered toy city with labels and depth, its weather, and an exporter into the real layouts."""
+"""The miniature world: a rendered toy city with labels and depth, its looks, and a writer of the real layouts."""

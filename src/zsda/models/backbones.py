@@ -5,7 +5,7 @@ import logging
 import torchvision
 from torch import Tensor, nn
 
-from zsda.errors import ConfigError, ModelError
+from zsda.core.errors import ConfigError, ModelError
 
 IMAGENET = {
     "resnet18": "IMAGENET1K_V1",

@@ -10,7 +10,7 @@ import timm
 from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
 from torch import Tensor, nn
 
-from zsda.errors import ConfigError, ModelError
+from zsda.core.errors import ConfigError, ModelError
 from zsda.models.backbones import imagenet_unreachable
 
 _TIMM = "tu-"

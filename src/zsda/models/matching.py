@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from zsda.errors import ModelError
+from zsda.core.errors import ModelError
 
 # A key that only this network has, what it is called under model=, and the key whose first dimension is the outputs.
 _NETWORKS = (

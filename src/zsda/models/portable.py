@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zsda.core.errors import ConfigError, ModelError
+from zsda.core.files import file_digest, to_json, write_atomic
+from zsda.core.provenance import provenance
 from zsda.data.labels import CLASS_NAMES, NUM_CLASSES
 from zsda.data.transforms import MEAN, STD, EvaluationTransform
-from zsda.errors import ConfigError, ModelError
-from zsda.files import file_digest, to_json, write_atomic
 from zsda.models.weights import save_weights
-from zsda.provenance import provenance
 
 FORMATS = {"safetensors": "weights.safetensors", "onnx": "network.onnx"}
 """What can be asked for, and the file that it becomes."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from zsda.errors import ModelError
+from zsda.core.errors import ModelError
 from zsda.models.matching import load_exactly
 from zsda.models.torch_files import read_torch_file
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from zsda.errors import ModelError
+from zsda.core.errors import ModelError
 
 
 class _Float64:

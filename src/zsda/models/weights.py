@@ -7,8 +7,9 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from zsda.errors import ModelError
-from zsda.files import write_atomic
+from zsda.core.errors import ModelError
+from zsda.core.files import write_atomic
+from zsda.core.trained import TrainedNetwork, check_weights
 from zsda.models.backbones import backbone_of
 from zsda.models.matching import load_exactly
 from zsda.models.published import read_published
@@ -24,17 +25,6 @@ def save_weights(model: nn.Module, path: Path) -> None:
     write_atomic(path, safetensors.torch.save(state))
 
 
-def check_weights(path: Path) -> Path:
-    """Returns the path of a file.
-
-    Raises:
-        ModelError: there is none.
-    """
-    if not path.is_file():
-        raise ModelError(f"no weights at {path}; expected a .safetensors, .pth, .pth.tar or .pt file")
-    return path
-
-
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Reads a state dict from ``.safetensors``, a PyTorch file or a checkpoint of the papers; says what else stood in the last.
 
@@ -48,6 +38,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if report.others:
         _log.info("read %s", report)
     return state
+
+
+def load_trained(trained: TrainedNetwork) -> nn.Module:
+    """Returns a trained network with its weights, images [B, 3, H, W] -> logits [B, C, H, W].
+
+    Raises:
+        ModelError: the file is no weights, or those of another network.
+    """
+    network: nn.Module = trained.build()
+    load_weights(network, trained.weights)
+    return network
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from zsda.errors import StoreError
+from zsda.core.errors import StoreError
+from zsda.data.set_names import ORACLE
+from zsda.evaluation.protocols import find_protocol
 from zsda.reporting.results import DAY, OF_EDITS, RunScores
 from zsda.reporting.seeds import BySeed, Summary, differences, summarise, summarise_over
 
-BASELINE, UPPER_BOUND = "source_only", "oracle"
+BASELINE, UPPER_BOUND = "source_only", ORACLE
 _CONTROLS = ("classical", "whole", "target_only", "one_phase", "reversed", "keep_source")
 _METHODS = (BASELINE, *_CONTROLS, "sdgpa", UPPER_BOUND)
 _DOMAINS = ("night", "snow", "rain", "fog", "game")
@@ -18,7 +20,8 @@ class Comparison:
     Args:
         results: what the runs reached.
         domains: which to compare; None takes all that a run was adapted to or the baseline was scored in.
-        score: ``miou_present``, the mIoU of the classes that occur in the labels, or ``miou``, that of those predicted as well.
+        score: ``miou``, or ``miou_present``, the mIoU of the classes that occur in the labels; None takes the headline score of
+            the protocol.
 
     Attributes:
         results: those for one of the domains or without any.
@@ -32,13 +35,13 @@ class Comparison:
     """
 
     def __init__(
-        self, results: Sequence[RunScores], domains: Sequence[str] | None = None, score: str = "miou_present"
+        self, results: Sequence[RunScores], domains: Sequence[str] | None = None, score: str | None = None
     ) -> None:
         adapted = {result.domain for result in results if result.domain is not None}
         scored = {setting for result in results if result.domain is None for setting in result.settings}
         self.domains = _ordered(domains if domains is not None else adapted | (scored - {DAY} - OF_EDITS), _DOMAINS)
         self.results = [result for result in results if result.domain in (None, *self.domains)]
-        self.score = score
+        self.score = score or find_protocol(results[0].protocol).headline
         self._runs: dict[tuple[str, str | None], dict[int, RunScores]] = {}
         for result in sorted(self.results, key=lambda result: result.seed):
             known = self._runs.setdefault((result.method, result.domain), {}).setdefault(result.seed, result)

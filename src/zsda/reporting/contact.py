@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from rich.table import Table
 
-from zsda.files import write_atomic
+from zsda.core.files import write_atomic
 from zsda.generation.domains import Domain
 from zsda.generation.preview import Edit, SourceImage, Trial
 from zsda.reporting.panels import BACKGROUND, GAP, INK, MARGIN, Panel, fit, fitting_font, font

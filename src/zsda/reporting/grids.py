@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from zsda.evaluation.protocols import SCORE_NAMES
 from zsda.reporting.comparison import BASELINE, UPPER_BOUND, Comparison
 from zsda.reporting.layout import Kept
 from zsda.reporting.published import NOTE, Quoted
 from zsda.reporting.seeds import Summary, is_noise, summarise
 
-SCORE_NAMES = {"miou": "mIoU", "miou_present": "mIoU of labelled classes", "accuracy": "pixel accuracy"}
 ORACLE_SELECTION = "oracle selection"
 NOISE = "≈"
 _NONE = "-"

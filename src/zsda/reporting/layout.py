@@ -3,13 +3,14 @@
 import logging
 from dataclasses import dataclass
 
+from zsda.data.set_names import ORACLE, set_name
 from zsda.reporting.comparison import UPPER_BOUND, Comparison
 from zsda.reporting.results import RunScores
 from zsda.reporting.seeds import Summary, summarise
 
 _log = logging.getLogger(__name__)
 
-_SETS = {"rendered": "oracle", "edited": "target"}
+_SETS = {"rendered": ORACLE, "edited": "target"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def kept_layouts(comparison: Comparison) -> list[Kept]:
 
 
 def _is_own(run: RunScores) -> bool:
-    expected = {setting: f"{run.domain}_{recipe}" for setting, recipe in _SETS.items()}
+    expected = {setting: set_name(str(run.domain), recipe) for setting, recipe in _SETS.items()}
     found = {setting: run.generated_sets.get(setting) for setting in _SETS}
     if found != expected:
         shown = ", ".join(str(name) for name in found.values()) if all(found.values()) else "sets that are not named"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from zsda.core.files import write_atomic
 from zsda.data.labels import colourise
-from zsda.files import write_atomic
 
 Panel = NDArray[np.uint8]
 """A photograph, RGB [H, W, 3], or a label map, train ids [H, W]."""

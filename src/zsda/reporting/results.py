@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zsda.errors import StoreError
+from zsda.core.errors import StoreError
+from zsda.core.files import file_digest
+from zsda.core.runs import RunFolder
 from zsda.evaluation.records import SUMMARY, EpochsFile, Evaluated, ScoresFile, Summary, read_scores_file
-from zsda.files import file_digest
-from zsda.runs import RunFolder
 
 _log = logging.getLogger(__name__)
 

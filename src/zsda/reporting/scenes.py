@@ -5,20 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-from zsda.data.datasets import Cityscapes, read_image, read_label
-from zsda.data.generated import GeneratedSet
-from zsda.errors import DataError
+from zsda.core.errors import DataError
+from zsda.core.trained import TrainedNetwork
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.generated import GeneratedSet
+from zsda.data.samples import read_image, read_label
+from zsda.data.set_names import ORACLE
 from zsda.evaluation.inference import predict_images
-from zsda.evaluation.subjects import Subject
+from zsda.models.weights import load_trained
 from zsda.reporting.panels import Panel, write_picture_sheet
 
 _LEGIBLE = 256  # pixels, the width from which a street scene can be made out
 
-_VIEWS = {"intermediate": "intermediate", "target": "target edit", "oracle": "rendered target"}
+_VIEWS = {"intermediate": "intermediate", "target": "target edit", ORACLE: "rendered target"}
 
 
 def write_adaptation_sheet(
-    path: Path, data_root: Path, domain: str, subjects: Mapping[str, Subject], count: int
+    path: Path, data_root: Path, domain: str, networks: Mapping[str, TrainedNetwork], count: int
 ) -> None:
     """Writes what `adaptation_rows` shows as a PNG, small scenes enlarged by a whole number.
 
@@ -27,19 +30,19 @@ def write_adaptation_sheet(
         ModelError: a network cannot be loaded.
         StoreError: the file cannot be written.
     """
-    captions, rows = adaptation_rows(data_root, domain, subjects, count)
+    captions, rows = adaptation_rows(data_root, domain, networks, count)
     write_picture_sheet(path, captions, rows, scale=-(-_LEGIBLE // rows[0][0].shape[1]))
 
 
 def adaptation_rows(
-    data_root: Path, domain: str, subjects: Mapping[str, Subject], count: int
+    data_root: Path, domain: str, networks: Mapping[str, TrainedNetwork], count: int
 ) -> tuple[list[str], list[list[Panel]]]:
     """Shows the first validation scenes: source, edits, how they really look in the domain, labels and predictions.
 
     Args:
-        data_root: where the source, the sets of the domain, and the renders ``<domain>_oracle`` lie.
+        data_root: where the source, the sets of the domain, and the renders lie.
         domain: its name.
-        subjects: caption -> what predicts; every prediction is made on the rendered target.
+        networks: caption -> what predicts; every prediction is made on the rendered target.
         count: number of scenes, less where fewer have all views.
 
     Returns:
@@ -50,13 +53,13 @@ def adaptation_rows(
         ModelError: a network cannot be loaded.
     """
     source = Cityscapes(data_root / "cityscapes", "val")
-    views = {view: GeneratedSet(data_root / f"{domain}_{view}", source) for view in _VIEWS}
+    views = {view: GeneratedSet(data_root, domain, view, source) for view in _VIEWS}
     files = {view: {sample.key: sample.image for sample in dataset.samples} for view, dataset in views.items()}
     scenes = [sample for sample in source.samples if all(sample.key in images for images in files.values())][:count]
     if not scenes:
         raise DataError(f"{source.name}: no scene that each of {', '.join(d.name for d in views.values())} shows")
-    real = [read_image(files["oracle"][scene.key]) for scene in scenes]
-    predictions = [predict_images(subject.network(), real, subject.size) for subject in subjects.values()]
+    real = [read_image(files[ORACLE][scene.key]) for scene in scenes]
+    predictions = [predict_images(load_trained(network), real, network.size) for network in networks.values()]
     rows = [
         [
             np.asarray(read_image(scene.image)),
@@ -66,4 +69,4 @@ def adaptation_rows(
         ]
         for number, scene in enumerate(scenes)
     ]
-    return ["source", *_VIEWS.values(), "ground truth", *subjects], rows
+    return ["source", *_VIEWS.values(), "ground truth", *networks], rows

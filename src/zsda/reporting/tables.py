@@ -6,16 +6,16 @@ from typing import Any
 from rich.table import Table
 
 from zsda.data.labels import CLASS_NAMES
-from zsda.reporting.grids import ORACLE_SELECTION, SCORE_NAMES
+from zsda.evaluation.protocols import SCORE_NAMES, Protocol
+from zsda.reporting.grids import ORACLE_SELECTION
 
-_COMPARED = "miou_present"
 
-
-def scores_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
+def scores_table(results: Mapping[str, Mapping[str, Any]], protocol: Protocol) -> Table:
     """Makes one table, a row for each class and a column for each setting, in per cent.
 
     Args:
         results: setting -> plain scores.
+        protocol: of the evaluation; its headline score is set off.
     """
     table = _table("IoU in %", *results)
     for name in CLASS_NAMES:
@@ -23,42 +23,48 @@ def scores_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_section()
     for key, label in SCORE_NAMES.items():
         table.add_row(
-            label, *(_points(scores[key]) for scores in results.values()), style="bold" if key == "miou" else None
+            label,
+            *(_points(scores[key]) for scores in results.values()),
+            style="bold" if key == protocol.headline else None,
         )
     return table
 
 
-def runs_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], protocol: str) -> Table:
+def runs_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], protocol: Protocol) -> Table:
     """Makes one table, a row for each run and a column for each setting, in per cent.
 
     Args:
         results: run -> setting -> plain scores; every run has the same settings.
-        protocol: of the evaluation.
+        protocol: of the evaluation, whose headline score is shown.
     """
     settings = list(next(iter(results.values())))
-    table = _table("run", *settings, caption=f"{SCORE_NAMES[_COMPARED]} in %, protocol {protocol}")
+    table = _table("run", *settings, caption=f"{SCORE_NAMES[protocol.headline]} in %, protocol {protocol.name}")
     for run, scores in results.items():
-        table.add_row(run, *(_points(scores[setting][_COMPARED]) for setting in settings))
+        table.add_row(run, *(_points(scores[setting][protocol.headline]) for setting in settings))
     return table
 
 
-def epochs_table(results: Mapping[str, Mapping[int, Mapping[str, Mapping[str, Any]]]], protocol: str) -> Table:
+def epochs_table(results: Mapping[str, Mapping[int, Mapping[str, Mapping[str, Any]]]], protocol: Protocol) -> Table:
     """Makes one table, a section for each run with the best of its kept epochs for each setting, in per cent.
 
     Args:
         results: run -> epoch, in their order -> setting -> summary scores.
-        protocol: of the evaluation.
+        protocol: of the evaluation, whose headline score is shown.
     """
-    about = f"{SCORE_NAMES[_COMPARED]} in %, protocol {protocol}; of equal epochs the first"
+    about = f"{SCORE_NAMES[protocol.headline]} in %, protocol {protocol.name}; of equal epochs the first"
     table = _table("run", "setting", "best epoch", "best", "last", caption=about)
     table.title = f"{ORACLE_SELECTION}: chosen with the labels of the target"
     for run, epochs in results.items():
         last = epochs[max(epochs)]
         for number, setting in enumerate(last):
-            scores = {epoch: settings[setting][_COMPARED] for epoch, settings in epochs.items()}
+            scores = {epoch: settings[setting][protocol.headline] for epoch, settings in epochs.items()}
             best = max(scores, key=scores.__getitem__)
             table.add_row(
-                "" if number else run, setting, str(best), _points(scores[best]), _points(last[setting][_COMPARED])
+                "" if number else run,
+                setting,
+                str(best),
+                _points(scores[best]),
+                _points(last[setting][protocol.headline]),
             )
         table.add_section()
     return table

@@ -1,0 +1,1 @@
+"""The trainings that a phase can be."""

@@ -1,0 +1,1 @@
+"""What everything stands on: configs, commands, errors, files, run folders, seeds."""

@@ -1,0 +1,188 @@
+"""The boundary between YAML and objects: finds ``conf/`` and builds objects from a config.
+
+Only files of ``conf/`` (or of a ``--config-dir`` that the user names) may carry a ``_target_``.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from zsda.core.errors import ConfigError, ZsdaError
+
+# Where Lightning looks for hpc_ckpt_*, which it would load in place of a phase's own checkpoint.
+_NO_FOLDER = os.devnull
+_NOT_LIGHTNINGS = ("logger", "num_workers")
+_ENOUGH_WORKERS = 4
+
+
+def conf_dir() -> Path:
+    """Returns the folder of configs: inside the package when installed from a wheel, else that of the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return next(folder for folder in (package / "conf", package.parents[1] / "conf") if folder.is_dir())
+
+
+def build(node: DictConfig, **arguments: Any) -> Any:  # noqa: ANN401 - whatever _target_ names
+    """Instantiates a config node; below this call there are only objects and plain values.
+
+    Raises:
+        ZsdaError: the one that the constructor raised.
+        ConfigError: the constructor does not take these arguments.
+    """
+    try:
+        return hydra.utils.instantiate(node, **arguments, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ZsdaError):
+                raise cause from error
+            cause = cause.__cause__
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Resolves a config to dicts, lists and plain values."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # a DictConfig gives a dict
+
+
+def seed_of(config: DictConfig) -> int:
+    """Returns the seed.
+
+    Raises:
+        ConfigError: it is no whole number that torch and NumPy take.
+    """
+    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
+        raise ConfigError(f"seed={config.seed}; expected a whole number from 0 to 2**32 - 1")
+    return config.seed
+
+
+def build_domain(config: DictConfig) -> Any:  # noqa: ANN401 - a Domain, but its room is above this one
+    """Builds the domain that the command line chose.
+
+    Raises:
+        ConfigError: none was chosen, or one without a prompt.
+    """
+    if "domain" not in config:
+        options = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
+        raise ConfigError(f"which domain? give domain={', '.join(options)}")
+    if OmegaConf.is_missing(config.domain, "prompt"):
+        raise ConfigError(f'domain={config.domain.name} needs domain.prompt="...", e.g. "make it dusk"')
+    return build(config.domain)
+
+
+def build_recipes(config: DictConfig) -> list[Any]:
+    """Builds the recipes that the command line chose.
+
+    Raises:
+        ConfigError: none was chosen, two of one name, or one with values that make no sense.
+    """
+    if not config.get("recipes"):
+        options = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
+        raise ConfigError(f"which recipe? give recipe={', '.join(options)}, or a list of them")
+    recipes = list(build(config.recipes).values())
+    names = [recipe.name for recipe in recipes]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two recipes are called {max(names, key=names.count)}, and would make one set; expected one")
+    return recipes
+
+
+def prepare_world(config: DictConfig) -> None:
+    """Lets the chosen world put its data on disk where it makes them itself."""
+    if config.world.prepare is not None:
+        build(config.world.prepare)
+
+
+def build_network(node: DictConfig, pretrained: bool = True) -> Any:  # noqa: ANN401 - an nn.Module, but torch is not imported here
+    """Builds a network from its config.
+
+    A key ``weights`` names a file for the command and is no argument of the constructor; with such a file, or where weights
+    are loaded anyway, nothing is fetched.
+
+    Args:
+        node: a config of the group ``model``.
+        pretrained: whether a key ``pretrained`` may stand as it is.
+    """
+    arguments = dict(plain(node))
+    weights = arguments.pop("weights", None)
+    if "pretrained" in arguments and (weights is not None or not pretrained):
+        arguments["pretrained"] = False
+    return build(OmegaConf.create(arguments))
+
+
+def loader_workers(machine: DictConfig) -> int:
+    """Returns how many processes load images.
+
+    Args:
+        machine: ``num_workers``; null is one for each core, four at most.
+
+    Raises:
+        ConfigError: it is no whole number.
+    """
+    number = machine.num_workers
+    if number is None:
+        return min(os.cpu_count() or 1, _ENOUGH_WORKERS)
+    if not isinstance(number, int) or number < 0:
+        raise ConfigError(f"machine.num_workers={number}; expected a whole number of at least 0, or null")
+    return number
+
+
+def trainer_factory(trainer: DictConfig, machine: DictConfig) -> Callable[..., Any]:
+    """Returns what makes Lightning trainers of the chosen kind.
+
+    Args:
+        trainer: the class, and those of its arguments that change what is computed.
+        machine: its other arguments, and what is none of them: the loggers, which a training makes, and the loader's workers.
+
+    Raises:
+        ConfigError: a sweep over a strategy that starts processes by itself, or a device that is not there.
+    """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    misplaced = sorted(set(trainer) & set(machine))
+    if misplaced:
+        raise ConfigError(f"trainer.{misplaced[0]} says where it runs; give machine.{misplaced[0]}=... instead")
+    launches = machine.strategy != "auto" and machine.devices != 1
+    if launches and HydraConfig.get().mode == RunMode.MULTIRUN and "LOCAL_RANK" not in os.environ:
+        raise ConfigError(
+            "-m with machine.strategy over several devices would start the whole sweep once per device; use machine.devices=1, "
+            "torchrun, or hydra/launcher=submitit_slurm"
+        )
+    where = {key: value for key, value in plain(machine).items() if key not in _NOT_LIGHTNINGS}
+    make = build(OmegaConf.create({**where, **plain(trainer), "precision": precision_of(trainer, machine)}))
+
+    def guarded(plugins: Sequence[Any] = (), **arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
+        try:
+            return make(plugins=[*plugins, *_slurm()], default_root_dir=_NO_FOLDER, **arguments)
+        except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"trainer: {reason}; trainer=auto takes what the machine has") from error
+
+    # Once for nothing, so that a missing device is said before anything is begun.
+    guarded(logger=False, enable_checkpointing=False)
+    return guarded
+
+
+def _slurm() -> list[Any]:
+    """Returns Lightning's plugin for a job of Slurm, without its requeueing, which resumes any training of the working folder."""
+    from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+    in_job = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
+    return [SLURMEnvironment(auto_requeue=False)] if in_job else []
+
+
+def precision_of(trainer: DictConfig, machine: DictConfig) -> Any:  # noqa: ANN401 - Lightning takes texts and numbers
+    """Returns the precision of a trainer; ``fast`` is what suits the device that it will take."""
+    if trainer.precision != "fast":
+        return trainer.precision
+    import torch
+
+    from zsda.core.precision import is_fast_in_bf16
+
+    on_gpu = machine.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if is_fast_in_bf16(torch.device("cuda" if on_gpu else "cpu")) else "32-true"

@@ -1,0 +1,86 @@
+"""Writing to disk so that a reader never meets half a file, and what tells files apart."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from zsda.core.errors import ConfigError, StoreError
+from zsda.core.records import NAME
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_ERRORS = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Numbers of the operating system's errors that a user mends by changing the disk or its rights."""
+
+
+def check_folder_name(key: str, name: str) -> None:
+    """Refuses what cannot name a folder of its own.
+
+    Raises:
+        ConfigError: it is empty, or a path.
+    """
+    if not re.fullmatch(NAME, str(name)):
+        raise ConfigError(f"{key}={name} cannot name a folder; expected letters, digits, _ - . and + only, and no path")
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Writes a file so that it exists either as before or complete.
+
+    Raises:
+        StoreError: the file system refuses, for want of space or of permission.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(describe_os_error(error, path)) from error
+
+
+def describe_os_error(error: OSError, path: Path) -> str:
+    """Says in one line why the operating system refused to write ``path`` and what to do about it."""
+    if error.errno in _FULL:
+        remedy = "free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
+        return f"no space left to write {path}; {remedy}"
+    return f"cannot write or read {path}: {error.strerror or error}; expected a place that this user may use"
+
+
+def read_regular(path: Path) -> bytes:
+    """Reads a file.
+
+    Raises:
+        OSError: it is missing, or no regular file: a pipe would be waited for, a device has no end.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return file.read()
+
+
+def to_json(value: Any) -> bytes:  # noqa: ANN401 - anything that JSON knows
+    """Serialises plain values readably and always in the same order."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")  # halves of characters, as in names of files, in JSON's own writing
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

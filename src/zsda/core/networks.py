@@ -1,0 +1,126 @@
+"""The networks that a command line names: by a run, or by a file of weights and ``model=``."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from zsda.core.command import given
+from zsda.core.config import build_network
+from zsda.core.errors import ConfigError
+from zsda.core.files import file_digest
+from zsda.core.recording import recorded_network
+from zsda.core.resources import located
+from zsda.core.runs import RunFolder, latest_finished_run
+from zsda.core.trained import TrainedNetwork, check_weights
+
+_SUFFIXES = (".safetensors", ".tar", ".ckpt", ".pth", ".pt", ".bin")
+
+
+def network_of_run(
+    run: RunFolder,
+    phase: str | None = None,
+    size: Sequence[int] | None = None,
+    out: Path | None = None,
+    purpose: str = "eval",
+) -> TrainedNetwork:
+    """Returns what a run trained, as it recorded it.
+
+    Args:
+        run: a run of ``zsda.train``.
+        phase: one of its phases; None is the last.
+        size: height, width that the network is shown; None is what it was trained at.
+        out: folder for the results; None is the one named after the purpose in that of the run.
+        purpose: what the network is wanted for.
+
+    Raises:
+        StoreError: there is no such run or phase, or it is not finished.
+        ConfigError: its network is an option that is not among the configs, or the size is no height and width.
+    """
+    _check_size(size)
+    folder = run.finished_phase(phase)
+    header = run.header()
+    node = recorded_network(header.network)
+    part = "" if folder.path.name == run.phase_names()[-1] else folder.path.name
+    return TrainedNetwork(
+        title=f"{run.path.name}/{part}".rstrip("/"),
+        weights=folder.weights,
+        size=list(size or header.size),
+        out=out or run.path / purpose / part,
+        build=partial(build_network, node, pretrained=False),
+        epochs=folder.kept(),
+    )
+
+
+def chosen_network(config: DictConfig, purpose: str) -> TrainedNetwork:
+    """Returns the network that a command line names.
+
+    Args:
+        config: ``ckpt``, a file of weights, also one of the package, and ``model``, the network that it is for; or
+            ``run``, the name of a run, and ``phase``; with none of them, the run that was finished last is taken. ``size``,
+            ``out`` and ``runs_root`` as for `network_of_run`.
+        purpose: what the network is wanted for.
+
+    Raises:
+        StoreError: there is no such run or phase, or it is not finished.
+        ModelError: there is no such file.
+        ConfigError: ``model`` is given for a run, or a run for a file, or the size is no height and width.
+    """
+    runs_root, out = Path(config.runs_root), None if config.out is None else Path(config.out)
+    if config.ckpt is None:
+        refuse_model()
+        run = latest_finished_run(runs_root) if config.run is None else RunFolder(runs_root / str(config.run))
+        return network_of_run(run, config.phase, config.size, out, purpose)
+    if config.run is not None or config.phase is not None:
+        raise ConfigError("ckpt=FILE is no part of a run; give either ckpt= or run= and phase=")
+    _check_size(config.size)
+    weights = check_weights(located(config.ckpt))
+    build = partial(build_network, config.model, pretrained=False)
+    place = out or runs_root / _folder_name(weights) / purpose
+    return TrainedNetwork(str(weights), weights, list(config.size or config.world.size), place, build)
+
+
+def refuse_model() -> None:
+    """Refuses ``model=`` where runs are named.
+
+    Raises:
+        ConfigError: the command line has it.
+    """
+    if given("model"):
+        raise ConfigError("a run brings its own network; model= goes with ckpt=FILE only")
+
+
+def layout_network(
+    layout: DictConfig | None, model: DictConfig, size: Sequence[int], runs_root: Path
+) -> TrainedNetwork | None:
+    """Returns the network that scores the layout of edited images; None where neither a run nor a file is named.
+
+    Args:
+        layout: ``run``, the name of a run, best one that saw the source alone, or ``ckpt``, a file of weights; a run wins.
+        model: the network that the file is for.
+        size: height, width that this network sees; a run brings its own.
+        runs_root: where runs lie.
+
+    Raises:
+        StoreError: there is no such run, or it is not finished.
+    """
+    if layout is None or (layout.run is None and layout.ckpt is None):
+        return None
+    if layout.run is not None:
+        return network_of_run(RunFolder(runs_root / str(layout.run)))
+    weights = located(layout.ckpt)
+    return TrainedNetwork(str(weights), weights, list(size), runs_root, partial(build_network, model, pretrained=False))
+
+
+def _folder_name(weights: Path) -> str:
+    """Returns the file's name with some of its digest: published files of different domains are all called the same."""
+    name = weights.name
+    while name.endswith(_SUFFIXES):
+        name = Path(name).stem
+    return f"{name}_{file_digest(weights)[:8]}"
+
+
+def _check_size(size: object) -> None:
+    if size is not None and not isinstance(size, Sequence):
+        raise ConfigError(f"size={size}; expected height and width in pixels, e.g. size=[512,1024]")

@@ -1,0 +1,227 @@
+"""Run folders: what a training is, its settings, and its phases."""
+
+import fnmatch
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from zsda.core.errors import ConfigError, StoreError
+from zsda.core.files import to_json, write_atomic
+from zsda.core.records import NAME, check_plain, read_record
+from zsda.core.run_records import PhaseReport, RunHeader, RunRecord
+from zsda.core.settings import differences, without
+
+_log = logging.getLogger(__name__)
+
+
+_SEEDS = ("seed", "data.seed")
+_OTHER_RUN = "give the new one another name=..., or delete the folder"
+_FOREIGN_RUN = "it is none that this version of python -m zsda.train wrote: train it anew, or score its weights with ckpt=FILE model=..."
+
+
+class PhaseFolder:
+    """``runs/<name>/<phase>/``: the checkpoint to resume from while it runs, its weights and report when it is finished."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint = path / "last.ckpt"
+        self.weights = path / "weights.safetensors"
+        self._report = path / "phase.json"
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything that a new start would go on from."""
+        return self.finished or self.checkpoint.is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the report, which is written last, is there."""
+        return self._report.is_file()
+
+    def finish(self, report: PhaseReport) -> None:
+        """Marks the phase as finished."""
+        write_atomic(self._report, to_json(report.model_dump()))
+
+    def report(self) -> PhaseReport:
+        """Returns what `finish` was given.
+
+        Raises:
+            StoreError: the file is no such report.
+        """
+        way_out = "delete it to finish this phase anew from its last checkpoint"
+        return read_record(PhaseReport, self._report, way_out, told=["left_out"])
+
+    def epoch_weights(self, epoch: int) -> Path:
+        """Returns where the weights after an epoch, counted from 1, are kept."""
+        return self.path / "epochs" / f"{epoch:04d}.safetensors"
+
+    def kept(self) -> dict[int, Path]:
+        """Returns epoch -> weights after it, in their order, of a finished phase: those that were kept, and the last ones."""
+        found = self.epoch_weights(0).parent.glob("*.safetensors")
+        files = {int(path.stem): path for path in found if re.fullmatch(r"[0-9]{1,9}", path.stem)}
+        return dict(sorted({**files, self.report().epochs: self.weights}.items()))
+
+
+class RunFolder:
+    """``runs/<name>/``: one training with its settings, where they came from, and its phases.
+
+    Args:
+        path: the folder; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._record = path / "run.json"
+
+    def claim(self, record: RunRecord, start: Mapping[str, Any], write: bool = True) -> None:
+        """Starts the run, or continues it if it was started with the same settings or has trained nothing yet.
+
+        To be called by the owner of the folder (`zsda.core.locks.owned`).
+
+        Args:
+            record: what it is; its ``starts`` are those of the folder.
+            start: plain values that say where, when and how it was started; one entry is kept for each start.
+            write: False only checks, as all but one of several processes do.
+
+        Raises:
+            StoreError: the folder holds a run with other settings or of other files, or cannot be written.
+            ConfigError: the settings cannot be recorded.
+        """
+        plain = json.loads(to_json(record.model_dump(exclude={"starts"})))
+        try:
+            check_plain(plain)
+        except StoreError as error:
+            raise ConfigError(f"a run cannot record {error}") from error
+        starts = []
+        if self._record.is_file():
+            found = self.record()
+            self._check_same(found, plain)
+            starts = found.starts
+        elif begun := [name for name in record.phases if self.phase(name).begun]:
+            raise StoreError(
+                f"{self.path} holds the phase {begun[0]} but no run.json that tells what it is; {_OTHER_RUN}"
+            )
+        if write:
+            write_atomic(self._record, to_json({**plain, "starts": [*starts, start]}))
+
+    def _check_same(self, found: RunRecord, asked: Mapping[str, Any]) -> None:
+        if not any(self.phase(name).begun for name in (*found.phases, *asked["phases"])):
+            return
+        differing = list(
+            differences(
+                {"phases": found.phases, **found.settings}, {"phases": asked["phases"], **asked["settings"]}
+            ).values()
+        )
+        if differing:
+            raise StoreError(f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); {_OTHER_RUN}")
+        changed = sorted(differences(found.files, asked["files"]))
+        if changed:
+            raise StoreError(
+                f"{self.path} holds a run that was trained on other files of {', '.join(changed)} (names or sizes differ, wherever "
+                f"they lie); {_OTHER_RUN}"
+            )
+
+    def record(self) -> RunRecord:
+        """Returns what `claim` wrote.
+
+        Raises:
+            StoreError: the folder holds no run, or one whose file was not written by this version of zsda.
+        """
+        if not self._record.is_file():
+            raise StoreError(f"{self.path} holds no run of zsda.train; expected {self._record.name} in it")
+        return read_record(RunRecord, self._record, _FOREIGN_RUN, told=["starts"])
+
+    def header(self) -> RunHeader:
+        """Returns what the training is.
+
+        Raises:
+            StoreError: see `record`; or it is none.
+        """
+        header = self.record().header
+        if header is None:
+            raise StoreError(f"{self.path} holds no run of zsda.train, but one of another command")
+        return header
+
+    def differing_settings(self, other: Self) -> list[str]:
+        """Returns the dotted keys in which another run was trained otherwise than this one, but for the seed.
+
+        Raises:
+            StoreError: see `record`.
+        """
+        own, others = ({**without(run.record().settings, _SEEDS), "world": run.header().world} for run in (self, other))
+        return list(differences(own, others))
+
+    def phase(self, name: str) -> PhaseFolder:
+        """Returns the folder of a phase."""
+        return PhaseFolder(self.path / name)
+
+    def finished_phase(self, name: str | None = None) -> PhaseFolder:
+        """Returns the folder of a finished phase; None means the last.
+
+        Raises:
+            StoreError: there is no such phase, or it is not finished.
+        """
+        names = self.phase_names()
+        name = name or names[-1]
+        if name not in names:
+            raise StoreError(f"{self.path} has no phase {name!r}; expected one of {', '.join(names)}")
+        if not self.phase(name).finished:
+            raise StoreError(
+                f"phase {name!r} of {self.path} is not finished; start its python -m zsda.train again, or give phase=..."
+            )
+        return self.phase(name)
+
+    def phase_names(self) -> list[str]:
+        """Returns the phases of the run's method, in their order."""
+        return self.record().phases
+
+
+def latest_finished_run(root: Path) -> RunFolder:
+    """Returns the run under ``root`` whose last phase was finished most recently.
+
+    Raises:
+        StoreError: there is none.
+    """
+    finished: list[tuple[float, RunFolder]] = []
+    for name in _run_names(root):
+        run = RunFolder(root / name)
+        try:
+            last = run.phase(run.phase_names()[-1])
+        except StoreError as error:
+            _log.warning("passed over: %s", error)
+            continue
+        if last.finished and last.weights.is_file():
+            finished.append((last.weights.stat().st_mtime, run))
+    if not finished:
+        raise StoreError(
+            f"no finished run under {root}; train one with python -m zsda.train, or give run=NAME or ckpt=FILE"
+        )
+    return max(finished, key=lambda entry: entry[0])[1]
+
+
+def _run_names(root: Path) -> list[str]:
+    """Lists the runs whose folders are called as those of ``zsda.train`` are."""
+    return sorted(r.parent.name for r in root.glob("*/run.json") if re.fullmatch(NAME, r.parent.name))
+
+
+def matching_runs(root: Path, patterns: Sequence[str]) -> list[RunFolder]:
+    """Returns the runs under ``root``, finished or not, whose names match.
+
+    Args:
+        root: the folder of the runs.
+        patterns: names, or shell patterns such as ``*_seed0``; runs come in this order, those of one pattern by name.
+
+    Raises:
+        StoreError: a pattern that no run matches.
+    """
+    names = _run_names(root)
+    matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
+    missed = [pattern for pattern, found in matches.items() if not found]
+    if missed or not matches:
+        there = f"there {'is' if len(names) == 1 else 'are'} {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+        asked = f"no run under {root} matches {', '.join(missed) or 'an empty list'}"
+        raise StoreError(f"{asked}; {there if names else 'train one with python -m zsda.train'}")
+    return [RunFolder(root / name) for name in dict.fromkeys(name for found in matches.values() for name in found)]

@@ -1,0 +1,1 @@
+"""One file for each data set: its layout on disk, and what is known of it."""

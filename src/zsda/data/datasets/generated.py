@@ -1,0 +1,156 @@
+"""Generated sets, which share the labels of the source that they were made from.
+
+    <data_root>/<domain>_<recipe>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png
+
+A world that is rendered has the same for its oracle: the scenes as they really look in the domain.
+"""
+
+import filecmp
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zsda.core.errors import DataError
+from zsda.core.files import read_regular
+from zsda.data.datasets.cityscapes import IMAGES, SUFFIX, Cityscapes
+from zsda.data.samples import (
+    DamagedImageError,
+    Sample,
+    SegmentationDataset,
+    find_images,
+    frame_key,
+    image_size,
+    read_image,
+    read_label,
+)
+from zsda.data.set_names import ORACLE, set_name
+
+_DECODED = 8  # images of a set whose pixels are compared with those of their source: a set of originals saved anew shows in any
+
+
+LAYOUT_SCORE = "layout_score"
+"""Key of a line in the manifest: how much of its layout the image keeps, a share of 1; None where that cannot be told."""
+
+
+class GeneratedSet(SegmentationDataset):
+    """Edited images that share the labels of the source they were made from.
+
+    Args:
+        data_root: where the sets lie.
+        domain: what the images were edited into.
+        recipe: how, or `ORACLE`.
+        source: the dataset that was edited.
+        min_layout_score: leave out images that keep less of their layout, by the manifest; None takes all.
+
+    Raises:
+        DataError: the set is not there, holds an image without source or one that is its source, or lacks the scores asked for.
+    """
+
+    def __init__(
+        self,
+        data_root: str | Path,
+        domain: str,
+        recipe: str,
+        source: Cityscapes,
+        min_layout_score: float | None = None,
+    ) -> None:
+        name = set_name(domain, recipe)
+        make = f"make it with python -m zsda.generate domain={domain} recipe={recipe} split={source.split}"
+        way_out = "only world=miniature renders this one" if recipe == ORACLE else make
+        root = Path(data_root) / name
+        samples = generated_samples(root, source.split, source.samples, way_out, min_layout_score)
+        super().__init__(samples, name, root, source.split)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Returns ``image`` (PIL, RGB, at the size it was generated at), ``mask`` of the source at its own size, ``key``."""
+        sample = self.samples[index]
+        return {"image": read_image(sample.image), "mask": read_label(sample.label, sample.encoding), "key": sample.key}
+
+
+def generated_samples(
+    root: Path, split: str, source: Sequence[Sample], way_out: str, min_layout_score: float | None = None
+) -> list[Sample]:
+    """Lists a generated set, with the labels of the source images that its images were made from.
+
+    Args:
+        root: the folder of the set.
+        split: of the source.
+        source: the labelled images.
+        way_out: what the message advises where the set is not there.
+        min_layout_score: leave out images whose ``layout_score`` in the manifest is lower, and those without a label to
+            score against; None takes all.
+
+    Raises:
+        DataError: the set is not there, has an image that is none of the source, or that is its source unedited, or lacks layout
+            scores that are asked for.
+    """
+    name = root.name
+    images = find_images(name, root, f"{IMAGES}/{split}", f"*/*{SUFFIX}", way_out)
+    if min_layout_score is not None:
+        scores = _layout_scores(root)
+        paths = {image: image.relative_to(root).as_posix() for image in images}
+        without = [image for image in images if paths[image] not in scores]
+        if without:
+            raise DataError(
+                f"{name}: {len(without)} of {len(images)} images have no layout score, the first is {without[0]}; "
+                "start their python -m zsda.generate again with layout.ckpt=FILE or layout.run=NAME, or give "
+                "data.min_layout_score=null"
+            )
+        known = {path: score for path in paths.values() if (score := scores[path]) is not None}
+        kept = [image for image in images if known.get(paths[image], -1) >= min_layout_score]
+        if not kept:
+            raise DataError(
+                f"{name}: no image reaches data.min_layout_score={min_layout_score}; "
+                f"the best has {max(known.values(), default=0):.3f}"
+            )
+        images = kept
+    by_key = {sample.key: sample for sample in source}
+    samples, unedited = [], []
+    decoded = set(images[:: -(-len(images) // _DECODED)])
+    for image in images:
+        key = frame_key(image, SUFFIX)
+        if key not in by_key:
+            raise DataError(
+                f"{name}: {image} has no source image; expected {key}{SUFFIX} among the {len(by_key)} of the source"
+            )
+        if _is_unedited(image, by_key[key].image, decode=image in decoded):
+            unedited.append(image)
+        samples.append(Sample(key, image, by_key[key].label, by_key[key].encoding))
+    if unedited:
+        raise DataError(
+            f"{name}: {len(unedited)} of {len(images)} images are no edits but their source itself, the first is {unedited[0]}; the "
+            f"published code links the {split} split of Cityscapes into its sets: edits of it are made by python -m zsda.generate "
+            f"split={split}, with another domain.name= where the set is not from there"
+        )
+    return samples
+
+
+def _is_unedited(image: Path, source: Path, decode: bool) -> bool:
+    """Tells whether an image is a link to its source, or a copy to the byte; or, with ``decode``, to the pixel."""
+    try:
+        if not image.is_file():
+            return False
+        if image.samefile(source):
+            return True
+        if image.stat().st_size == source.stat().st_size and filecmp.cmp(image, source, shallow=False):
+            return True
+        return decode and image_size(image) == image_size(source) and read_image(image) == read_image(source)
+    except (OSError, DamagedImageError):  # what cannot be read is named when it is needed
+        return False
+
+
+def _layout_scores(root: Path) -> dict[str, float | None]:
+    try:
+        records = [json.loads(line) for line in read_regular(root / "manifest.jsonl").splitlines()]
+        return {str(record["source"]): _score(record[LAYOUT_SCORE]) for record in records if LAYOUT_SCORE in record}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{root / 'manifest.jsonl'}: cannot be read ({error}); expected what python -m zsda.generate writes"
+        ) from error
+
+
+def _score(value: Any) -> float | None:  # noqa: ANN401 - a JSON value
+    if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise ValueError(f"{LAYOUT_SCORE} {value!r}, expected a number from 0 to 1 or null")
+    return value

@@ -1,0 +1,9 @@
+"""How generated sets are called."""
+
+ORACLE = "oracle"
+"""Stands in the place of the recipe where scenes are not edited, but shown as they really look."""
+
+
+def set_name(domain: str, recipe: str) -> str:
+    """Returns the name of the set that a recipe makes for a domain, which is that of its folder under ``data_root``."""
+    return f"{domain}_{recipe}"

@@ -1,0 +1,59 @@
+"""Predictions and confusions as pictures."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from zsda.core.files import write_atomic
+from zsda.data.labels import CLASS_NAMES, colourise
+
+
+def write_colour_mask(path: Path, prediction: Tensor) -> None:
+    """Writes train ids [H, W] as an RGB PNG in the Cityscapes colours."""
+    colours = colourise(prediction.cpu().numpy().astype(np.uint8))
+    buffer = io.BytesIO()
+    Image.fromarray(colours).save(buffer, "PNG", compress_level=1)
+    write_atomic(path, buffer.getvalue())
+
+
+def write_confusions(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes ``confusion_<setting>.png`` for each setting of what `zsda.evaluation.metrics.plain_scores` returned."""
+    for setting, scores in results.items():
+        write_atomic(folder / f"confusion_{setting}.png", confusion_picture(setting, np.array(scores["confusion"])))
+
+
+def confusion_picture(title: str, confusion: np.ndarray[Any, np.dtype[np.int64]]) -> bytes:
+    """Draws a confusion matrix [C, C + 1], each row as shares of its label's pixels, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    totals = confusion.sum(axis=1, keepdims=True)
+    shares = np.divide(confusion, totals, out=np.full(confusion.shape, np.nan), where=totals > 0)
+    figure = Figure(figsize=(9.5, 8.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    columns = [*CLASS_NAMES, "void"]
+    axes.set_xticks(range(len(columns)), columns, rotation=90)
+    axes.set_yticks(range(len(CLASS_NAMES)), CLASS_NAMES)
+    axes.set(xlabel="predicted", ylabel="labelled", title=f"{title}: share of each class's pixels by prediction")
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            axes.text(
+                column,
+                row,
+                f"{100 * share:.0f}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if share > 0.6 else "black",
+            )
+    figure.colorbar(image, shrink=0.8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -1,0 +1,160 @@
+"""Evaluating one network after the other on the same settings, each result in a folder of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+from lightning.pytorch.callbacks import RichProgressBar
+
+from zsda.core.files import file_digest
+from zsda.core.provenance import provenance
+from zsda.core.trained import TrainedNetwork
+from zsda.data.datasets.generated import GeneratedSet
+from zsda.data.evaluation import EvaluationData
+from zsda.data.samples import SegmentationDataset, fingerprint
+from zsda.evaluation.inference import EvaluationTask, evaluate
+from zsda.evaluation.pictures import write_confusions
+from zsda.evaluation.protocols import find_protocol
+from zsda.evaluation.records import SUMMARY, read_epochs, read_scores, write_epochs, write_scores
+from zsda.models.weights import load_trained
+
+
+class Scored(NamedTuple):
+    """The result of one network.
+
+    Attributes:
+        title: network, protocol and input size.
+        folder: where it is written.
+        settings: setting -> plain scores.
+        left_out: the damaged files that were not scored.
+        known: whether it was on disk already.
+        epochs: epoch -> setting -> summary scores, where they were asked for.
+    """
+
+    title: str
+    folder: Path
+    settings: Mapping[str, Mapping[str, Any]]
+    left_out: list[str]
+    known: bool
+    epochs: Mapping[int, Mapping[str, Mapping[str, Any]]] = {}
+
+
+class Scorer:
+    """Scores networks on settings that are listed once.
+
+    Args:
+        datasets: setting -> images and labels.
+        protocol: a name in `zsda.evaluation.protocols.PROTOCOLS`.
+        trainer: makes Lightning trainers.
+        batch_size: images per step.
+        num_workers: loader processes.
+        masks: paint the predictions as well.
+
+    Raises:
+        ConfigError: an unknown protocol, or numbers that no loader takes.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, SegmentationDataset],
+        protocol: str,
+        trainer: Callable[..., L.Trainer],
+        batch_size: int,
+        num_workers: int,
+        masks: bool = False,
+    ) -> None:
+        self._datasets, self._protocol, self._trainer = dict(datasets), find_protocol(protocol), trainer
+        self._batch_size, self._num_workers, self._masks = batch_size, num_workers, masks
+        self._precision = trainer(logger=False, enable_checkpointing=False).precision
+        self._files = {name: fingerprint(dataset.samples) for name, dataset in datasets.items()}
+        # The setting is called alike for every domain, so the scores must tell whose images it was.
+        self._sets = {name: data.name for name, data in datasets.items() if isinstance(data, GeneratedSet)}
+
+    def score(self, network: TrainedNetwork, known: bool = False) -> Scored:
+        """Scores one network and writes ``<out>/<settings>_<protocol>/``.
+
+        Args:
+            network: what to score.
+            known: read the scores where they are on disk already: of these weights, in this precision, at this size, of these files.
+
+        Raises:
+            DataError: a setting without a single labelled pixel that could be scored.
+            ModelError: the weights are not there, or not those of the network.
+        """
+        title, folder = self._place(network)
+        conditions = self._conditions(network.size)
+        if known and not self._masks and network.weights.is_file():
+            found = read_scores(folder, {**conditions, "weights_digest": file_digest(network.weights)})
+            if found is not None:
+                return Scored(title, folder, {name: found[name] for name in self._datasets}, [], known=True)
+        results, left_out, writes = self._evaluate(network, folder / "masks" if self._masks else None)
+        if writes:
+            write_scores(folder, results, self._about(network, left_out))
+            write_confusions(folder, results)
+        return Scored(title, folder, results, left_out, known=False)
+
+    def score_epochs(self, network: TrainedNetwork) -> Scored:
+        """Scores every epoch that a run kept and writes ``epochs.json`` and ``epochs.csv`` into ``<out>/<settings>_<protocol>/``.
+
+        They are written after each epoch, and what stands in them is not scored again, so it can be stopped at any moment.
+
+        Args:
+            network: a run, its epochs in their order.
+
+        Returns:
+            The result with ``epochs``; ``settings`` are those of the last one.
+
+        Raises:
+            DataError: a setting without a single labelled pixel that could be scored.
+            ModelError: weights are not there, or not those of the network.
+        """
+        title, folder = self._place(network)
+        before = {}
+        if network.weights.is_file():
+            wanted = {**self._conditions(network.size), "weights_digest": file_digest(network.weights)}
+            before = read_epochs(folder, wanted)
+        epochs: dict[int, Any] = {epoch: before[epoch] for epoch in network.epochs if epoch in before}
+        left_out: list[str] = []
+        missing = [epoch for epoch in network.epochs if epoch not in epochs]
+        # The last epoch first: its weights are those that the others are recorded with.
+        for epoch in reversed(missing):
+            results, faults, writes = self._evaluate(replace(network, weights=network.epochs[epoch]))
+            summaries = {name: {key: scores[key] for key in SUMMARY} for name, scores in results.items()}
+            epochs = dict(sorted({**epochs, epoch: summaries}.items()))
+            left_out = list(dict.fromkeys([*left_out, *faults]))
+            if writes:
+                write_epochs(folder, epochs, self._about(network, left_out))
+        return Scored(title, folder, epochs[max(epochs)], left_out, known=not missing, epochs=epochs)
+
+    def _place(self, network: TrainedNetwork) -> tuple[str, Path]:
+        title = f"{network.title} - protocol {self._protocol.name}, input {'x'.join(map(str, network.size))}"
+        return title, network.out / f"{'+'.join(self._datasets)}_{self._protocol.name}"
+
+    def _conditions(self, size: Sequence[int]) -> dict[str, Any]:
+        about = {"protocol": self._protocol.name, "precision": self._precision, "size": size, "files": self._files}
+        return {**about, "generated_sets": self._sets} if self._sets else about
+
+    def _about(self, network: TrainedNetwork, left_out: Sequence[str]) -> dict[str, Any]:
+        return {
+            **self._conditions(network.size),
+            "title": self._place(network)[0],
+            "weights": str(network.weights),
+            "weights_digest": file_digest(network.weights),
+            "images": {name: len(dataset) for name, dataset in self._datasets.items()},
+            "left_out": left_out,
+            "provenance": provenance(),
+        }
+
+    def _evaluate(self, network: TrainedNetwork, masks: Path | None = None) -> tuple[dict[str, Any], list[str], bool]:
+        """Returns plain scores, damaged files, and whether this is the process that writes."""
+        trainer = self._trainer(
+            logger=False, use_distributed_sampler=False, enable_checkpointing=False, callbacks=[RichProgressBar()]
+        )
+        data = EvaluationData(
+            self._datasets, network.size, self._batch_size, self._num_workers, self._protocol.native_labels
+        )
+        task = EvaluationTask(load_trained(network), list(self._datasets), masks)
+        results = evaluate(task, data, trainer)
+        return results, task.faults.messages, trainer.is_global_zero

@@ -1,0 +1,1 @@
+"""Instruction-driven image editors, one file for each family."""

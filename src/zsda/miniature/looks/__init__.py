@@ -1,0 +1,1 @@
+"""How the same street looks under each condition."""

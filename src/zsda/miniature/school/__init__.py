@@ -1,1 +1,0 @@
-"""Where the small editor learns: instructions, lessons, the parts of the editor, and how they are trained."""

@@ -1,0 +1,58 @@
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import one_line
+from zsda.core.config import conf_dir
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        (
+            "train",
+            ["domain=sunny"],
+            "Could not find 'domain/sunny' Available options in 'domain': custom fog game night rain snow",
+        ),
+        (
+            "eval",
+            ["setting=dawn"],
+            "Could not find 'setting/dawn' Available options in 'setting': day edited fog game night rain rendered snow",
+        ),
+        ("train", ["data.batchsize=3"], "no option 'data.batchsize'; did you mean data.batch_size"),
+        ("train", ["trainer.max_epoch"], "trainer.max_epoch"),
+        ("train", ["name=../elsewhere"], "name=../elsewhere cannot name a folder"),
+        ("train", ["seed=abc"], "seed=abc; expected a whole number"),
+        ("train", ["optimizer.rate=1"], "no option 'optimizer.rate'; did you mean optimizer"),
+        ("eval", [], "which setting? give setting=day"),
+        ("eval", ["setting=night"], "no finished run under runs; train one"),
+    ],
+)
+def test_a_wrong_word_gets_one_line(zsda, command, words, message):
+    result = zsda(command, *words)
+    assert result.returncode == 2
+    assert message in one_line(result)
+
+
+@pytest.mark.parametrize("command", ["generate", "train", "eval"])
+def test_help_explains_the_groups(zsda, command):
+    text = zsda(command, "--help").stdout
+    assert f"python -m zsda.{command}" in text
+    for group in re.findall(
+        r"^(\w+): ", text.split("Options of each group:")[1].split("The config as it stands")[0], re.MULTILINE
+    ):
+        assert re.search(rf"^  [\w, ]*\b{group}\b", text, re.MULTILINE), group
+
+
+def test_zsda_lists_its_commands():
+    text = subprocess.run([sys.executable, "-m", "zsda"], capture_output=True, text=True, check=True).stdout
+    commands = {path.stem for path in conf_dir().glob("*.yaml")}
+    assert set(re.findall(r"python -m zsda\.([\w.]+)", text)) == commands
+
+
+def test_a_traceback_is_shown_on_request(zsda):
+    result = zsda("eval", env={"ZSDA_TRACEBACK": "1"})
+    assert "Traceback" in result.stderr
+    assert result.returncode != 0

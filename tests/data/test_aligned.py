@@ -1,0 +1,316 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from zsda.core.errors import ConfigError, DataError
+from zsda.data.aligned import ViewsData, ViewsDataset
+from zsda.data.datasets.acdc import ACDC
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.generated import GeneratedSet
+from zsda.data.evaluation import EvaluationData
+from zsda.data.faults import Fault
+from zsda.data.samplers import EpochSampler, UnpaddedSampler
+from zsda.data.transforms import TrainingTransform
+
+STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
+JITTER = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}
+
+
+def views_data(root, **changes):
+    arguments = {
+        "source": Cityscapes(root / "cityscapes", "train"),
+        "validation": Cityscapes(root / "cityscapes", "val"),
+        "watch": ["source"],
+        "generated_root": root,
+        "domain": "night",
+        "transform": TrainingTransform((64, 128), (48, 96), 0.5, **JITTER),
+        "batch_size": 2,
+        "num_workers": 0,
+        "seed": 3,
+        **changes,
+    }
+    return ViewsData(**arguments)
+
+
+def batches(data, epoch=0):
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+@pytest.mark.parametrize(
+    "views", [["source"], ["source", "intermediate"], ["target", "intermediate"], ["source", "intermediate", "target"]]
+)
+def test_any_list_of_views(world_with_sets, views):
+    data = views_data(world_with_sets)
+    data.select(views)
+    found = batches(data)
+    assert len(found) == 4
+    assert list(found[0]["images"]) == views
+    assert all(image.shape == (2, 3, 48, 96) for image in found[0]["images"].values())
+    assert found[0]["mask"].shape == (2, 48, 96)
+    assert len({key for batch in found for key in batch["key"]}) == 8
+
+
+def test_a_view_named_twice_has_a_jitter_of_its_own(world_with_sets):
+    data = views_data(world_with_sets)
+    data.select(["source", "source"])
+    images = batches(data)[0]["images"]
+    assert list(images) == ["source", "source_2"]
+    assert (images["source"] - images["source_2"]).abs().mean() > 0.05
+
+
+def test_the_classical_view_is_the_source_in_other_weather(world_with_sets):
+    still = TrainingTransform((64, 128), None, 0.0, **STILL)
+    data = views_data(world_with_sets, transform=still, weather="night")
+    data.select(["source", "classical"])
+    images = batches(data)[0]["images"]
+    factor = (images["classical"] - images["classical"].min()).mean() / (
+        images["source"] - images["source"].min()
+    ).mean()
+    assert 0.1 < factor < 0.8
+    data = views_data(world_with_sets, weather="sandstorm")
+    with pytest.raises(ConfigError, match=r"no classical augmentation matches data.weather=sandstorm"):
+        data.select(["classical"])
+
+
+def test_edits_that_lost_their_layout_can_be_left_out(copied_world):
+    data = views_data(copied_world, min_layout_score=0.5)
+    with pytest.raises(DataError, match=r"night_target/manifest.jsonl: cannot be read"):
+        data.select(["target"])
+    images = sorted((copied_world / "night_target").glob("leftImg8bit/*/*/*.png"))
+    lines = [
+        {"source": image.relative_to(copied_world / "night_target").as_posix(), "layout_score": number / 10}
+        for number, image in enumerate(images)
+    ]
+    manifest = copied_world / "night_target/manifest.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    data.select(["source", "target"])
+    assert len(data.training_set) == 3, "of 0.0 to 0.7"
+    with pytest.raises(DataError, match=r"no image reaches data.min_layout_score=0.9; the best has 0.700"):
+        views_data(copied_world, min_layout_score=0.9).select(["target"])
+    unlabelled = [*lines[:-1], {**lines[-1], "layout_score": None}]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in unlabelled))
+    data.select(["source", "target"])
+    assert len(data.training_set) == 2, "nothing tells that the last one kept its layout"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
+    with pytest.raises(
+        DataError, match=r"1 of 8 images have no layout score, the first is .*generate again with layout"
+    ):
+        data.select(["target"])
+
+
+def test_views_show_the_same_scene(world_with_sets):
+    source = Cityscapes(world_with_sets / "cityscapes", "train")
+    target = GeneratedSet(world_with_sets, "night", "target", source)
+    dataset = ViewsDataset(
+        {"source": source, "target": target}, TrainingTransform((64, 128), (48, 96), 0.5, **STILL), 0
+    )
+    for index in range(8):
+        views = dataset[(0, index)]["images"]
+        mirrored = views["target"].flip(-1)
+        # Of one channel: darkening it is affine, what it does to the channels together is not.
+        likeness = torch.corrcoef(torch.stack([view[0].flatten() for view in (*views.values(), mirrored)]))[0]
+        assert likeness[1] > max(0.99, likeness[2])
+
+
+def test_augmentation_depends_on_seed_epoch_and_scene_alone(world_with_sets):
+    def by_key(data, epoch):
+        data.select(["source", "target"])
+        return {
+            k: image for b in batches(data, epoch) for k, image in zip(b["key"], b["images"]["target"], strict=True)
+        }
+
+    first = by_key(views_data(world_with_sets), 1)
+    workers = by_key(views_data(world_with_sets, num_workers=2), 1)
+    assert all(torch.equal(first[key], workers[key]) for key in first)
+    other_epoch, other_seed = by_key(views_data(world_with_sets), 2), by_key(views_data(world_with_sets, seed=4), 1)
+    assert not any(torch.equal(first[key], other_epoch[key]) for key in first)
+    assert not any(torch.equal(first[key], other_seed[key]) for key in first)
+
+
+def test_each_phase_draws_its_own_order_and_augmentation(world_with_sets):
+    data = views_data(world_with_sets)
+    drawn = []
+    for phase, views in enumerate((["source", "intermediate"], ["target", "intermediate"])):
+        data.select(views, phase)
+        found = batches(data, 1)
+        drawn.append(
+            {key: image for b in found for key, image in zip(b["key"], b["images"]["intermediate"], strict=True)}
+        )
+    first, second = drawn
+    assert list(first) != list(second)
+    assert not any(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_the_last_incomplete_batch_is_dropped_and_each_epoch_is_shuffled(world_with_sets):
+    data = views_data(world_with_sets, batch_size=3)
+    orders = []
+    for epoch in range(2):
+        found = batches(data, epoch)
+        assert [len(batch["mask"]) for batch in found] == [3, 3]
+        orders.append([key for batch in found for key in batch["key"]])
+    assert orders[0] != orders[1]
+
+
+def test_what_is_only_for_training_is_not_watched(world_with_sets):
+    with pytest.raises(ConfigError, match=r"data.watch=\['classical'\]; expected source and names of recipes"):
+        views_data(world_with_sets, watch=["classical"])
+
+
+@pytest.mark.parametrize("score", ["abc", [1], 1.5, -0.1])
+def test_a_layout_score_that_is_no_share_is_refused(world_with_sets, score):
+    with pytest.raises(ConfigError, match=r"data\.min_layout_score=.*; expected a number from 0 to 1, or null"):
+        views_data(world_with_sets, min_layout_score=score)
+
+
+def test_a_scene_that_one_view_lacks_is_left_out(copied_world):
+    next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png")).unlink()
+    data = views_data(copied_world)
+    data.select(["source", "target"])
+    assert len(data.training_set) == 7
+    assert "1 more of source are not in every view" in data.training_set.describe()
+
+
+def test_a_damaged_image_leaves_the_rest_of_its_batch(copied_world):
+    victim = next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))
+    victim.write_bytes(victim.read_bytes()[:300])
+    data = views_data(copied_world)
+    data.select(["source", "target"])
+    found = batches(data)
+    faults = [fault for batch in found for fault in batch["faults"]]
+    assert len(faults) == 1
+    assert isinstance(faults[0], Fault)
+    assert victim.name in faults[0].message
+    assert [len(batch["mask"]) for batch in found] == [2, 2, 2, 2], (
+        "a good sample takes its place, batches do not shrink"
+    )
+    assert len({key for batch in found for key in batch["key"]}) == 7
+
+
+def test_a_process_whose_only_scene_is_damaged_takes_another(copied_world):
+    """Each of two processes has one scene of a step: without a stand-in, one would wait for the other for ever."""
+    victims = sorted((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))[:2]
+    for victim in victims:
+        victim.write_bytes(victim.read_bytes()[:300])
+    data = views_data(copied_world)
+    data.trainer = process(0, 2)
+    data.select(["source", "target"])
+    found = batches(data)
+    assert [len(batch["mask"]) for batch in found] == [1, 1, 1, 1]
+    told = {fault.message for batch in found for fault in batch["faults"]}
+    assert all(any(victim.name in message for victim in victims) for message in told)
+    good, stand_in = data.training_set[(0, 2)], data.training_set[(0, 1)].stand_in
+    assert stand_in["key"] == good["key"]
+    assert torch.equal(stand_in["images"]["target"], good["images"]["target"])
+
+
+def test_a_missing_set_says_how_to_make_it(world):
+    with pytest.raises(DataError, match=r"night_target: no folder .*make it with python -m zsda.generate"):
+        views_data(world).select(["source", "target"])
+
+
+def test_a_generated_view_needs_a_domain(world_with_sets):
+    with pytest.raises(ConfigError, match="give domain="):
+        views_data(world_with_sets, domain=None).select(["source", "target"])
+
+
+def test_a_batch_larger_than_the_set_is_refused(world_with_sets):
+    with pytest.raises(ConfigError, match=r"lower data\.batch_size"):
+        views_data(world_with_sets, batch_size=9).train_dataloader()
+
+
+def test_a_batch_of_one_is_refused_before_batch_normalisation_fails(world_with_sets):
+    with pytest.raises(ConfigError, match=r"data\.batch_size=1; expected at least 2"):
+        views_data(world_with_sets, batch_size=1)
+
+
+def process(rank, world):
+    """What a loader asks its trainer for."""
+    return SimpleNamespace(global_rank=rank, world_size=world)
+
+
+def test_processes_share_the_batch_of_one(world_with_sets):
+    whole = [set(batch["key"]) for batch in batches(views_data(world_with_sets, batch_size=4))]
+    shares = []
+    for rank in range(2):
+        data = views_data(world_with_sets, batch_size=4)
+        data.trainer = process(rank, 2)
+        shares.append([set(batch["key"]) for batch in batches(data)])
+    assert [len(share) for share in shares[0]] == [2, 2]
+    assert [first | second for first, second in zip(*shares, strict=True)] == whole
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(world_with_sets):
+    data = views_data(world_with_sets, batch_size=4)
+    data.trainer = process(0, 3)
+    for share in (data.train_dataloader, lambda: data.check_shared(3, synchronised=True)):
+        with pytest.raises(ConfigError, match=r"data.batch_size=4 .* cannot be shared by 3; give a multiple of 3"):
+            share()
+    with pytest.raises(ConfigError, match=r"on 4 devices leaves one scene each.*machine.sync_batchnorm=true"):
+        data.check_shared(4, synchronised=False)
+    data.check_shared(4, synchronised=True)
+    data.check_shared(2, synchronised=False)
+
+
+def test_an_epoch_of_cityscapes_has_the_published_number_of_steps(world_with_sets):
+    data = views_data(world_with_sets, batch_size=4)
+    data.training_set = range(2975)
+    assert len(data.train_dataloader()) == 743
+
+
+def test_neighbouring_seeds_do_not_share_their_orders(world_with_sets):
+    orders = []
+    for seed, epoch in ((3, 1), (4, 0)):
+        found = batches(views_data(world_with_sets, seed=seed), epoch)
+        orders.append([key for batch in found for key in batch["key"]])
+    assert orders[0] != orders[1]
+
+
+def test_epoch_sampler_tells_the_epoch_and_shuffles_by_it():
+    sampler = EpochSampler(range(10), 1, 0, shuffle=True, seed=1)
+    sampler.set_epoch(4)
+    drawn = list(sampler)
+    assert {epoch for epoch, _ in drawn} == {4}
+    assert sorted(index for _, index in drawn) == list(range(10))
+    sampler.set_epoch(5)
+    assert [index for _, index in sampler] != [index for _, index in drawn]
+
+
+@pytest.mark.parametrize(("count", "world_size"), [(7, 3), (2, 4), (8, 2)])
+def test_every_image_is_in_exactly_one_share(count, world_size):
+    shares = [list(UnpaddedSampler(count, rank, world_size)) for rank in range(world_size)]
+    assert sorted(index for share in shares for index in share) == list(range(count))
+
+
+@pytest.mark.parametrize(("native", "shape"), [(False, (32, 64)), (True, (64, 128))])
+def test_labels_have_the_size_of_the_input_or_their_own(world, native, shape):
+    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, (32, 64), 2, 0, native)
+    (loader,) = data.test_dataloader()
+    batch = next(iter(loader))
+    assert batch["image"].shape == (2, 3, 32, 64)
+    assert [tuple(mask.shape) for mask in batch["mask"]] == [shape] * 2
+    assert batch["mask"][0].dtype == torch.uint8
+
+
+def test_native_labels_may_differ_in_size(copied_world):
+    from PIL import Image
+
+    dataset = ACDC(copied_world / "ACDC", "night")
+    for path in (dataset.samples[0].image, dataset.samples[0].label):
+        Image.open(path).resize((100, 50), Image.Resampling.NEAREST).save(path)
+    (loader,) = EvaluationData({"night": dataset}, (32, 64), 3, 0, native_labels=True).test_dataloader()
+    assert [tuple(mask.shape) for mask in next(iter(loader))["mask"]] == [(50, 100), (64, 128), (64, 128)]
+
+
+def test_watching_a_generated_validation_set_needs_it_made(world_with_sets):
+    with pytest.raises(DataError, match=r"night_target: no images under .*leftImg8bit/val"):
+        views_data(world_with_sets, watch=["source", "target"])
+
+
+def test_masks_hold_train_ids(world_with_sets):
+    values = np.unique(batches(views_data(world_with_sets))[0]["mask"])
+    assert set(values) <= {*range(19), 255}

@@ -1,0 +1,35 @@
+import csv
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+
+from zsda.evaluation.metrics import SegmentationScores, plain_scores
+from zsda.evaluation.pictures import write_colour_mask, write_confusions
+from zsda.evaluation.records import write_scores
+
+
+def some_scores():
+    scores = SegmentationScores(19)
+    scores.update(torch.tensor([0, 0, 1, 19]), torch.tensor([0, 1, 1, 2]))
+    return plain_scores(scores.compute())
+
+
+def test_an_undefined_iou_is_null_in_json_and_empty_in_csv(tmp_path):
+    write_scores(tmp_path, {"night": some_scores()}, {"title": "a run"})
+    write_confusions(tmp_path, {"night": some_scores()})
+    stored = json.loads((tmp_path / "scores.json").read_text())
+    assert stored["title"] == "a run"
+    assert stored["settings"]["night"]["iou"]["road"] == 0.5
+    assert stored["settings"]["night"]["iou"]["sky"] is None
+    rows = {row["class"]: row["iou"] for row in csv.DictReader((tmp_path / "scores.csv").open())}
+    assert rows["road"] == "0.5"
+    assert rows["sky"] == ""
+    assert float(rows["miou"]) == np.mean([0.5, 0.5, 0.0])
+    assert Image.open(tmp_path / "confusion_night.png").size[0] > 500
+
+
+def test_a_mask_has_the_colours_of_its_classes(tmp_path):
+    write_colour_mask(tmp_path / "a/b.png", torch.tensor([[0, 10]]))
+    assert np.array(Image.open(tmp_path / "a/b.png")).tolist() == [[[128, 64, 128], [70, 130, 180]]]

@@ -1,0 +1,106 @@
+import shutil
+from functools import partial
+
+import lightning as L
+import pytest
+import torch
+
+from zsda.core.errors import ModelError
+from zsda.core.trained import TrainedNetwork
+from zsda.data.datasets.acdc import ACDC
+from zsda.evaluation.scorer import Scorer, fingerprint
+from zsda.models.weights import save_weights
+
+TRAINER = partial(L.Trainer, accelerator="cpu", enable_model_summary=False)
+
+
+class OneClass(torch.nn.Module):
+    """Answers with the class whose bias is the largest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.zeros(19))
+
+    def forward(self, images):
+        return self.bias[None, :, None, None].expand(len(images), 19, *images.shape[-2:])
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Drawing a confusion takes longer than all else here; `test_pictures` does it."""
+    monkeypatch.setattr("zsda.evaluation.scorer.write_confusions", lambda _folder, _results: None)
+
+
+@pytest.fixture
+def root(world, tmp_path):
+    return shutil.copytree(world / "ACDC", tmp_path / "ACDC")
+
+
+@pytest.fixture
+def network(tmp_path):
+    model = OneClass()
+    model.bias.data[10] = 1
+    save_weights(model, tmp_path / "weights.safetensors")
+    return TrainedNetwork("sky", tmp_path / "weights.safetensors", [32, 64], tmp_path / "eval", OneClass)
+
+
+def scorer(root, *conditions, **more):
+    datasets = {condition: ACDC(root, condition) for condition in conditions or ("fog", "rain")}
+    return Scorer(datasets, batch_size=2, num_workers=0, **{"protocol": "sdgpa", "trainer": TRAINER, **more})
+
+
+def test_what_was_scored_before_is_read(root, network, tmp_path):
+    first = scorer(root).score(network, known=True)
+    assert first.title == "sky - protocol sdgpa, input 32x64"
+    assert first.settings["fog"]["iou"]["sky"] > 0.05
+    again = scorer(root).score(network, known=True)
+    assert (first.known, again.known) == (False, True)
+    assert again._replace(known=False) == first
+    assert list(scorer(root, "rain", "fog").score(network, known=True).settings) == ["rain", "fog"]
+    elsewhere = shutil.copytree(root, tmp_path / "elsewhere")
+    assert scorer(elsewhere).score(network, known=True).known
+
+
+def test_it_is_scored_again_unless_all_is_equal(root, network, tmp_path):
+    def known(network, **more):
+        return scorer(root, **more).score(network, known=True).known
+
+    assert not scorer(root).score(network).known
+    assert known(network)
+    assert not scorer(root).score(network).known, "a single run is always scored"
+    assert not known(network, masks=True)
+    assert not known(network, protocol="full")
+    assert not known(network, trainer=partial(TRAINER, precision="bf16-mixed"))
+    assert not known(TrainedNetwork(network.title, network.weights, [16, 32], network.out, OneClass))
+    assert not known(network), "the scores on disk are now those at another size"
+
+    image = next((root / "rgb_anon/rain/val").glob("*/*.png"))
+    image.write_bytes(image.read_bytes() + b"\0")  # another file, though still the same picture
+    assert not known(network)
+    assert known(network)
+    save_weights(OneClass(), network.weights)
+    assert not known(network)
+
+    whole = image.read_bytes()
+    image.unlink()
+    image.symlink_to("nowhere.png")
+    assert len(scorer(root).score(network).left_out) == 1
+    image.unlink()
+    image.write_bytes(whole[: len(whole) // 2])
+    assert len(scorer(root).score(network).left_out) == 1
+    assert not known(network), "what lacks damaged images is no result to keep"
+    (tmp_path / "eval/fog+rain_sdgpa/scores.json").write_text("{")
+    assert not known(network)
+
+
+def test_missing_weights_are_named_even_where_scores_are_on_disk(root, network):
+    scorer(root).score(network)
+    network.weights.unlink()
+    with pytest.raises(ModelError, match="no weights at"):
+        scorer(root).score(network, known=True)
+
+
+def test_files_are_told_apart_by_key_and_size(root):
+    fog, rain = ACDC(root, "fog").samples, ACDC(root, "rain").samples
+    assert fingerprint(fog) != fingerprint(rain)
+    assert fingerprint(fog) != fingerprint(fog[:-1])

@@ -1,0 +1,1 @@
+"""How the small editor and the start weights of the miniature world were made."""
