@@ -56,7 +56,7 @@ def test_from_a_sentence_to_a_table(zsda, photographs, tmp_path):
         assert len(images) == 24
         assert Image.open(images[0]).size == (128, 64)
     trained = zsda(
-        "train", "experiment=night", f"data_root={photographs}", *SMALL_UNET, "data.transform.size=[96,128]",
+        "train", "experiment=night", f"data_root={photographs}", *SMALL_UNET, "data.transform.size=[64,96]",
         "data.transform.crop=null", "data.batch_size=8", "machine.num_workers=1", "trainer=cpu",
         "optimizer=adamw", "schedule=one_cycle", "method.phases.intermediate.epochs=4", "method.phases.intermediate.horizon=4",
         "method.phases.target.epochs=2", "method.phases.target.horizon=4",

@@ -1,13 +1,12 @@
 """The built wheel carries its configs and works in any folder, without the checkout."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from tests.starting import spawn
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,11 +53,32 @@ def test_the_installed_copy_is_what_runs(installed, tmp_path):
     assert found.stdout.count(installed["PYTHONPATH"]) == 2
 
 
-@pytest.mark.parametrize("command", ["generate", "train", "eval", "report", "demo"])
-def test_help(installed, tmp_path, command):
-    result = spawn(f"zsda.{command}", ["--help"], tmp_path, installed)
-    assert result.returncode == 0
-    assert "world       where data, editor and network come from" in result.stdout
+ONE_AFTER_ANOTHER = """
+import json, runpy, sys
+for command, *words in json.loads(sys.argv[1]):
+    sys.argv = [command, *words]
+    try:
+        runpy.run_module(f"zsda.{command}", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+    print("ended:", command, flush=True)
+"""
+
+
+def run(installed, folder, *commands):
+    """Runs commands of the installed copy, in one process of their own, which imports all of it once."""
+    words = [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(commands)]
+    done = subprocess.run(words, cwd=folder, env=installed, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_help(installed, tmp_path):
+    commands = ("generate", "train", "eval", "report", "preview", "export", "demo")
+    shown = run(installed, tmp_path, *([command, "--help"] for command in commands))
+    assert [text.count("Groups, each chosen by group=option") for text in shown.split("ended:")] == [1] * 7 + [0]
+    assert shown.count("world       where data, editor and network come from") == 7
 
 
 def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
@@ -75,8 +95,6 @@ def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
         ("train", "experiment=game", "machine.num_workers=0", *short),
         ("eval", "setting=[day,game]", "machine.num_workers=0"),
     ]
-    for command, *words in commands:
-        done = spawn(f"zsda.{command}", [*world, *words], tmp_path, installed)
-        assert done.returncode == 0, done.stdout + done.stderr
+    run(installed, tmp_path, *([command, *world, *words] for command, *words in commands))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs"]
     assert (tmp_path / "runs/game_sdgpa_seed42/eval/day+game_sdgpa/scores.json").is_file()

@@ -176,34 +176,35 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
-COMMAND = """
-import runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_module(sys.argv[0], run_name="__main__")
-except SystemExit as end:
-    print(end.code, sorted({"lightning", "diffusers", "transformers"} & set(sys.modules)))
-"""
-
-
-@pytest.mark.parametrize(
-    ("words", "folder"),
-    [
-        (["zsda.train", "method=source_only", "name=a"], "runs/a"),
-        (["zsda.train", "method=source_only", "name=1.5", "world=miniature"], "runs/1.5"),
-        (["zsda.generate", "domain=fog"], "data/fog_target"),
-        (["zsda.generate", "domain=fog", "data_root=elsewhere", "recipe=whole"], "elsewhere/fog_whole"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_second_command_is_refused_before_anything_heavy_is_loaded(tmp_path, words, folder):
-    (tmp_path / folder).mkdir(parents=True)
-    holder = hold(tmp_path / folder)
+COMMANDS = """
+import json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv = words
     try:
-        command = [sys.executable, "-c", COMMAND, *words]
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        print(end.code, sorted({"lightning", "diffusers", "transformers"} & set(sys.modules)))
+"""
+SECOND = {
+    "runs/a": ["zsda.train", "method=source_only", "name=a"],
+    "runs/1.5": ["zsda.train", "method=source_only", "name=1.5", "world=miniature"],
+    "data/fog_target": ["zsda.generate", "domain=fog"],
+    "elsewhere/fog_whole": ["zsda.generate", "domain=fog", "data_root=elsewhere", "recipe=whole"],
+}
+"""Folder that has an owner -> a second command for it."""
+
+
+def test_a_second_command_is_refused_before_anything_heavy_is_loaded(tmp_path):
+    for folder in SECOND:
+        (tmp_path / folder).mkdir(parents=True)
+    holders = {folder: hold(tmp_path / folder) for folder in SECOND}
+    try:
+        command = [sys.executable, "-c", COMMANDS, json.dumps(list(SECOND.values()))]
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     finally:
-        holder.communicate("")
-    assert result.stdout == "2 []\n", result.stdout + result.stderr
-    assert f"{folder}: process {holder.pid} on" in result.stderr
-    assert list((tmp_path / folder).iterdir()) == []
+        for holder in holders.values():
+            holder.communicate("")
+    assert result.stdout == "2 []\n" * len(SECOND), result.stdout + result.stderr
+    for folder, holder in holders.items():
+        assert f"{folder}: process {holder.pid} on" in result.stderr
+        assert list((tmp_path / folder).iterdir()) == []

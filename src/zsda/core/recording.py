@@ -126,7 +126,8 @@ def record_network(node: DictConfig, option: str) -> NetworkRecord:
     """
     arguments = {key: value for key, value in plain(node).items() if key != "weights"}
     way_out = "write an option of your own, model/NAME.yaml, in a folder given with --config-dir"
-    if _classes(arguments) != _classes(_option(option)):
+    own = _option(option)
+    if _classes(arguments) != _classes(own):
         raise ConfigError(
             f"model={option} is built of other classes than its file says, which a run does not record; {way_out}"
         )
@@ -138,7 +139,7 @@ def record_network(node: DictConfig, option: str) -> NetworkRecord:
     except StoreError as error:
         raise ConfigError(f"model.{error}, as a run records it; {way_out}") from error
     try:
-        same = plain(recorded_network(record)) == arguments
+        same = plain(_built_of(own, record)) == arguments
     except OmegaConfBaseException:  # what tells how to build refers to keys that are not there
         same = False
     if not same:
@@ -153,8 +154,11 @@ def recorded_network(record: NetworkRecord) -> DictConfig:
         ConfigError: there is no such option in ``conf/`` or in the ``--config-dir`` folders, or it is for other classes; or the
             arguments are no names.
     """
-    node = _option(record.option)
-    node.pop("weights", None)
+    return _built_of(_option(record.option), record)
+
+
+def _built_of(option: Mapping[str, Any], record: NetworkRecord) -> DictConfig:
+    node = {key: value for key, value in option.items() if key != "weights"}
     if _classes(node) != record.classes:
         raise ConfigError(
             f"the run trained a network of {_listed(record.classes)}, model={record.option} is one of {_listed(_classes(node))}; give "
