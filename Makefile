@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 
 # Each process takes one thread and about 2 GB.
 test: $(INSTALLED)
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

@@ -18,11 +18,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the commands first, which take longest, so that the short tests fill up what several processes have left at the end."""
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
-
-
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only data_root: 8 + 4 day scenes, 3 of every target setting, 64x128."""
