@@ -12,9 +12,6 @@ from PIL import Image
 from tests.starting import call, spawn
 from zsda.miniature.writer import write_miniature
 
-# Tiny networks: a second thread costs more than it brings, the more so on a busy machine. Commands inherit it.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -86,9 +86,9 @@ def test_sheet_and_summary(shown):
     assert all(seconds > 0 for seconds in summary["seconds"].values())
     for method, name in (("source_only", "day_source_only_seed0"), ("sdgpa", "fog_sdgpa_seed0")):
         scores = json.loads((folder / f"runs/demo/{name}/eval/day+fog_sdgpa/scores.json").read_text())["settings"]
-        expected = {"target": scores["fog"]["miou"], "day": scores["day"]["miou"]}
+        expected = {"target": scores["fog"]["miou"], "source": scores["day"]["miou"]}
         assert summary["miou"][method] == expected
-        points = [f"{100 * expected[where]:.1f}" for where in ("target", "day")]
+        points = [f"{100 * expected[where]:.1f}" for where in ("target", "source")]
         assert [method, *points] in [line.split() for line in output.splitlines()]
     assert ["method", "fog", "day"] in [line.split() for line in output.splitlines()]
     assert "mIoU in %, protocol sdgpa, input 64x128, one seed." in output

@@ -10,6 +10,7 @@ from tests.core.test_config import compose
 from zsda.core.config import build_network
 from zsda.core.errors import ConfigError, ModelError
 from zsda.core.files import file_digest
+from zsda.data.labels import CITYSCAPES, find_classes
 from zsda.models import portable, refinenet
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.portable import check_formats, class_names, export_network, to_onnx
@@ -97,7 +98,7 @@ def test_a_network_that_differs_is_not_left_behind(tmp_path, error):
     with pytest.raises(
         ModelError, match=r"Deceitful in ONNX differs from torch by (2\.0e-03|nan), expected at most 1e-03"
     ):
-        export_network(Deceitful(error), (8, 8), ["safetensors", "onnx"], tmp_path / "out", {})
+        export_network(Deceitful(error), (8, 8), ["safetensors", "onnx"], tmp_path / "out", {}, CITYSCAPES.names)
     assert not (tmp_path / "out").exists()
 
 
@@ -107,12 +108,12 @@ def test_a_network_that_cannot_be_translated_is_named(tmp_path):
             return images + images.sum().item() if images.sum().item() > 1 else images
 
     with pytest.raises(ModelError, match=r"Untranslatable cannot be written as ONNX: .*; give format=safetensors"):
-        export_network(Untranslatable(), (8, 8), ["onnx"], tmp_path / "out", {})
+        export_network(Untranslatable(), (8, 8), ["onnx"], tmp_path / "out", {}, CITYSCAPES.names)
     assert not (tmp_path / "out").exists()
 
 
 def test_without_onnx_there_is_a_record_all_the_same(tmp_path):
-    record = export_network(Deceitful(0.0), (8, 8), ["safetensors"], tmp_path, {"of": "a test"})
+    record = export_network(Deceitful(0.0), (8, 8), ["safetensors"], tmp_path, {"of": "a test"}, CITYSCAPES.names)
     assert (record["onnx"], record["classes"]) == (None, ["road", "sidewalk", "building"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "weights.safetensors"]
 
@@ -128,9 +129,10 @@ def test_a_missing_package_is_named_with_the_way_to_it(monkeypatch):
 
 def test_a_size_that_is_none_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"size=\[64\]; expected height and width"):
-        export_network(Deceitful(0.0), [64], ["safetensors"], tmp_path, {})
+        export_network(Deceitful(0.0), [64], ["safetensors"], tmp_path, {}, CITYSCAPES.names)
 
 
 def test_channels_beyond_the_classes_are_void():
-    assert class_names(19)[-1] == "bicycle"
-    assert class_names(21)[-3:] == ["bicycle", "void", "void"]
+    assert class_names(19, CITYSCAPES.names)[-1] == "bicycle"
+    assert class_names(21, CITYSCAPES.names)[-3:] == ["bicycle", "void", "void"]
+    assert class_names(10, find_classes(9).names)[-2:] == ["road", "void"]

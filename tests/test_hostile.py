@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from tests.conftest import one_line, run
 from tests.generation.conftest import draw_cityscapes
 from tests.pipeline import make_pipeline
+from zsda.core.runs import PhaseFolder
 from zsda.models.library import library_model
-from zsda.training.callbacks import AtomicCheckpoints
+from zsda.training.checkpoints import RotatingCheckpoints
 
 SECRET = "value-of-an-environment-variable"
 NETWORK = {"architecture": "unet", "encoder": "tu-resnet10t", "num_classes": 19, "encoder_depth": 3}
@@ -152,6 +153,8 @@ RUN_KINDS = {
     ),
     "a phase elsewhere": (lambda _: (("phases",), ["../../elsewhere"]), "phases.0"),
     "control characters": (lambda _: (("header", "method"), "\x1b]0;evil\x07"), "with control characters"),
+    "a path as target": (lambda _: (("header", "target"), "../day"), "header.target"),
+    "a cell of a table as source": (lambda _: (("header", "source_setting"), "day | 99"), "header.source_setting"),
     "no size": (lambda _: (("header", "size"), [64, 10**9]), "header.size.1"),
     "a name of no meaning": (lambda _: (("header", "_evil"), 1), "header._evil is no name that zsda writes"),
 }
@@ -228,15 +231,20 @@ def test_a_checkpoint_that_is_a_pickle_is_not_unpickled(folder, world):
     assert "delete it to start this phase anew" in message
 
 
-@pytest.mark.parametrize("spoil", ["nothing in it", "another network", "no report"])
+@pytest.mark.parametrize("spoil", ["nothing in it", "another network", "no report", "no numbers", "no state"])
 def test_a_checkpoint_of_something_else_is_one_line(folder, world, spoil):
     (folder / "runs/a/source/phase.json").unlink()
     path = folder / "runs/a/source/last.ckpt"
     state = torch.load(path, weights_only=True)
-    change = {"another network": {"state_dict": {}}, "no report": {"report": 1}}
+    change = {
+        "another network": {"state_dict": {}},
+        "no report": {"report": 1},
+        "no numbers": {"callbacks": {"Resumption": {"random": [{"torch": 1}]}}},
+        "no state": {"callbacks": {"Resumption": 1}},
+    }
     torch.save({} if spoil == "nothing in it" else {**state, **change[spoil]}, path)
     message = attempt(folder, "train", *TRAIN, f"data_root={world}")
-    assert "last.ckpt is n" in message
+    assert "last.ckpt" in message
     assert "delete it to start this phase anew" in message
 
 
@@ -246,8 +254,8 @@ def test_a_checkpoint_neither_deletes_nor_looks_up_what_it_names(folder, world):
     (folder / "precious/mine").write_text("mine")
     path = folder / "runs/a/source/last.ckpt"
     state = torch.load(path, weights_only=True)
-    (name,) = (name for name in state["callbacks"] if name.startswith("ModelCheckpoint"))
-    state["callbacks"][name]["best_model_path"] = "runs/a/source/../../../precious"
+    # What Lightning's own callback would write, and take up: which file to replace by the next one.
+    state["callbacks"]["ModelCheckpoint{'every_n_epochs': 1}"] = {"best_model_path": "runs/a/source/../../../precious"}
     torch.save(state, path)
     words = [word.replace("steps=2", "steps=4").replace("horizon=2", "horizon=4") for word in TRAIN]
     for key in ("steps", "horizon"):
@@ -260,9 +268,11 @@ def test_a_checkpoint_neither_deletes_nor_looks_up_what_it_names(folder, world):
 
 
 def test_of_a_checkpoint_nothing_is_kept_that_names_files(folder):
-    files = AtomicCheckpoints()
-    loaded = files.load_checkpoint(folder / "runs/a/source/last.ckpt", weights_only=True)
-    assert not [name for name in loaded["callbacks"] if name.startswith("ModelCheckpoint")]
+    path = folder / "runs/a/source/last.ckpt"
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "callbacks": {**state["callbacks"], "ModelCheckpoint": {"best_model_path": "precious"}}}, path)
+    files = RotatingCheckpoints(PhaseFolder(path.parent))
+    assert list(files.load_checkpoint(path, weights_only=True)["callbacks"]) == ["Resumption"]
     (folder / "precious").mkdir()
     with pytest.raises(OSError, match="precious"):
         files.remove_checkpoint(folder / "precious")

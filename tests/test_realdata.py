@@ -12,6 +12,7 @@ from tests.conftest import SMALL_UNET
 from tests.pipeline import make_pipeline
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.labels import IGNORE
 
 ROOT = os.environ.get("ZSDA_REALDATA")
 pytestmark = [pytest.mark.realdata, pytest.mark.skipif(ROOT is None, reason="ZSDA_REALDATA is not set")]
@@ -41,6 +42,17 @@ def test_every_photograph_has_a_label_of_the_table():
         for index in range(0, len(dataset), 10):
             seen |= set(np.unique(dataset[index]["mask"]).tolist())
         assert {0, 2, 10, 13} <= seen <= {*range(19), 255}
+
+
+def test_the_photographs_have_the_eleven_classes_that_are_named_after_them():
+    whole = Cityscapes(f"{ROOT}/cityscapes", "val")
+    eleven = Cityscapes(f"{ROOT}/cityscapes", "val", 11)
+    seen = set()
+    for index in range(0, len(whole), 5):
+        mask, of_all = eleven.mask(index), whole.mask(index)
+        assert ((mask == IGNORE) == (of_all == IGNORE)).all(), "none of the labelled pixels is left out"
+        seen |= set(np.unique(mask).tolist())
+    assert seen == {*range(11), IGNORE}
 
 
 def test_from_a_sentence_to_a_table(zsda, photographs, tmp_path):

@@ -59,7 +59,7 @@ def test_domains_can_be_chosen(zsda, runs):
     assert ["sdgpa", "32.0 ± 2.8", "42.0 ± 2.8"] in [cells(line) for line in result.stdout.splitlines()]
     assert "snow" not in result.stdout
     wrong = one_line(zsda("report", "domains=[fog,dusk]"))
-    assert "domains=dusk: no run was adapted to it, and none without a domain was scored in it" in wrong
+    assert "domains=dusk: no run was adapted to it, and none without a target was scored in it" in wrong
     assert "expected some of day, fog, snow" in wrong
     make_run(runs, "whole", "fog", 0, {"fog": 0.4, "rain": 0.7})
     assert "domains=rain: no run" in one_line(zsda("report", "domains=[rain]")), "a score that no table shows"
@@ -78,10 +78,30 @@ def test_runs_that_differ_in_more_than_their_seed_are_mentioned(zsda, runs):
     assert "optimizer" not in result.stdout, "of a domain that is not compared"
 
 
-def test_a_run_without_a_domain_is_compared_in_all(zsda, runs):
+def test_a_run_without_a_target_is_compared_in_all(zsda, runs):
     make_run(runs, "classical", None, 0, {"fog": 0.25}, settings={"data": {"weather": "rain"}})
     result = zsda("report")
     assert ["classical", "25.0 (1)", "-"] in [cells(line) for line in result.stdout.splitlines()], result.stderr
+
+
+def test_another_source_than_the_day_is_reported_as_such(zsda, tmp_path, runs):
+    root = tmp_path / "work/others"
+    make_run(root, "source_only", None, 0, {"game": 0.6, "day": 0.3}, source_setting="game")
+    make_run(root, "hiast", "day", 0, {"game": 0.5, "day": 0.4}, source_setting="game")
+    result = zsda("report", "runs_root=others", "domains=[day]")
+    assert result.returncode == 0, result.stderr
+    lines = [cells(line) for line in result.stdout.splitlines()]
+    assert ["On the target and in game"] in lines
+    assert ["method", "day", "game"] in lines
+    assert ["hiast", "40.0", "50.0"] in lines
+    assert ["Against source_only, in game"] in lines
+    assert "| hiast | 40.0 | 50.0 |" in (root / "report/table.md").read_text()
+    shutil.copytree(root / "day_hiast_seed0", runs / "day_hiast_seed0")
+    mixed = zsda("report")
+    assert mixed.returncode == 2
+    assert "day_hiast_seed0 starts from game and day_source_only_seed0 from day" in one_line(mixed)
+    assert not (runs / "report").exists()
+    assert zsda("report", "runs=[*sdgpa*,*source*]").returncode == 0, "the way out"
 
 
 def test_the_papers_rows_stand_beside_runs_that_compare(zsda, tmp_path):

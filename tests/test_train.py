@@ -13,6 +13,7 @@ import torch
 
 from tests.conftest import SMALL_MODEL, SMALL_NETWORK, SMALL_UNET, one_line
 from zsda.core.config import conf_dir
+from zsda.data.labels import find_classes
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.weights import read_weights
 
@@ -31,9 +32,11 @@ def test_a_run_folder_explains_itself(trained):
     assert record["settings"]["model"]["backbone"] == "resnet18"
     header = record["header"]
     assert (header["method"], header["domain"], header["seed"], header["size"]) == ("sdgpa", "night", 0, [64, 128])
+    assert (header["source_setting"], header["target"]) == ("day", "night")
     assert (header["world"], header["experiment"]) == ("real", "tiny")
     assert (header["source"], header["unlabelled"], header["start_weights"]) == ("cityscapes train", None, None)
-    assert (len(header["classes"]), header["classes"][0], header["batch_size"]) == (19, "road", 2)
+    assert header["classes"] == find_classes(19).plain()
+    assert header["batch_size"] == 2
     assert header["optimizer"] == {"class": "torch.optim.SGD", "lr": 0.001, "momentum": 0.9, "weight_decay": 1e-4}
     assert header["schedule"]["power"] == 0.9
     assert not {"machine", "world", "data_root", "name"} & record["settings"].keys()
@@ -146,16 +149,21 @@ def test_under_slurm_a_phase_goes_on_from_its_own_checkpoint_alone(
     assert scored.returncode == 0, scored.stderr
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(zsda, trained, own_configs, world_with_sets, tmp_path):
-    folder = tmp_path / "killed"
+def test_a_run_that_is_told_to_end_says_so_goes_on_and_ends_the_same(
+    zsda, trained, own_configs, world_with_sets, tmp_path
+):
+    folder = tmp_path / "told"
     folder.mkdir()
     command = [sys.executable, "-m", "zsda.train", *map(str, words(own_configs, world_with_sets))]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     checkpoint = folder / "runs" / RUN / "intermediate/last.ckpt"
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in told
+    assert "zsda.train: stopped at step" in told
     assert not (folder / "runs" / RUN / "target/phase.json").exists()
     result = zsda("train", *words(own_configs, world_with_sets), cwd=folder)
     assert result.returncode == 0, result.stderr
@@ -273,7 +281,10 @@ def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world,
         "method.phases.source.horizon=1",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert (tmp_path / "work/runs/day_source_only_seed0/source/weights.safetensors").is_file()
+    run = tmp_path / "work/runs/day_source_only_seed0"
+    assert (run / "source/weights.safetensors").is_file()
+    header = json.loads((run / "run.json").read_text())["header"]
+    assert (header["source_setting"], header["target"], header["domain"]) == ("day", None, None)
 
 
 SMALL = [
@@ -323,7 +334,7 @@ def test_a_baseline_that_is_given_a_generated_view_belongs_to_its_domain(zsda, w
     words = [
         "domain=night",
         "method=source_only",
-        "method.phases.source.views=[source,target]",
+        "method.phases.source.data.views=[source,target]",
         *ONE_STEP,
         f"data_root={world_with_sets}",
     ]

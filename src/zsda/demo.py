@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from zsda.core.command import choices, command, own_folders
-from zsda.core.config import conf_dir, prepare_world, seed_of
+from zsda.core.config import build, conf_dir, seed_of
 from zsda.core.errors import ConfigError, ZsdaError
 
 _FOR_ALL = ("world.", "trainer=", "trainer.", "machine.", "data_root=")
@@ -26,7 +26,7 @@ def main(config: DictConfig) -> None:
     runs = {"source_only": f"day_source_only_seed{config.seed}", "sdgpa": f"{domain}_sdgpa_seed{config.seed}"}
     console, seconds = Console(), dict[str, float]()
     with _step(console, seconds, "world", "The world: a rendered city, by day and as it really looks otherwise"):
-        prepare_world(config)
+        build(config.world.prepare)
     for name, headline, words in _commands(config, domain, list(runs.values())):
         with _step(console, seconds, name, headline):
             _call(console, words)

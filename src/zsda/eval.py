@@ -1,17 +1,20 @@
 """``python -m zsda.eval``: scores runs or a file of weights on one or several settings."""
 
 import logging
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, loader_workers, prepare_world, trainer_factory
+from zsda.core.config import build, build_machine
 from zsda.core.errors import ConfigError, StoreError
 from zsda.core.files import check_folder_name
-from zsda.core.networks import chosen_network, network_of_run, refuse_model
-from zsda.core.runs import matching_runs
-from zsda.core.trained import TrainedNetwork
+from zsda.core.networks import chosen_network, matching_networks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zsda.core.trained import TrainedNetwork
 
 _log = logging.getLogger(__name__)
 
@@ -40,14 +43,17 @@ def main(config: DictConfig) -> float:
             "epochs=true scores what a run kept of its training; it goes with neither ckpt= nor masks=true"
         )
     protocol = find_protocol(config.protocol)
-    networks = _matching(config) if several else [_checked(chosen_network(config, "eval"), config)]
-    prepare_world(config)
+    networks = matching_networks(config, "eval") if several else [chosen_network(config, "eval")]
+    if config.epochs:
+        networks = _of_several_epochs(networks)
+    build(config.world.prepare)
+    machine = build_machine(config)
     scorer = Scorer(
         datasets={name: build(node) for name, node in config.settings.items()},
         protocol=config.protocol,
-        trainer=trainer_factory(config.trainer, config.machine),
+        trainer=machine.trainer,
         batch_size=config.batch_size,
-        num_workers=loader_workers(config.machine),
+        num_workers=machine.workers,
         masks=config.masks,
     )
     faults, results, console = FaultLog(), {}, Console()
@@ -68,25 +74,13 @@ def main(config: DictConfig) -> float:
     return sum(values) / len(values)
 
 
-def _matching(config: DictConfig) -> list[TrainedNetwork]:
-    refuse_model()
-    patterns = [str(name) for name in (config.run if OmegaConf.is_list(config.run) else [config.run])]
-    networks = []
-    for run in matching_runs(Path(config.runs_root), patterns):
-        out = None if config.out is None else Path(config.out) / run.path.name
-        try:
-            networks.append(_checked(network_of_run(run, config.phase, config.size, out), config))
-        except StoreError as error:
-            _log.warning("skipped: %s", error)
-    if not networks:
-        raise StoreError(f"none of the runs that match {', '.join(patterns)} could be evaluated; see above")
-    return networks
-
-
-def _checked(network: TrainedNetwork, config: DictConfig) -> TrainedNetwork:
-    if config.epochs and len(network.epochs) == 1:
-        raise StoreError(f"{network.title} kept only its last epoch; train it with keep_every=N to compare epochs")
-    return network
+def _of_several_epochs(networks: "Sequence[TrainedNetwork]") -> "list[TrainedNetwork]":
+    lonely = [f"{network.title} kept only its last epoch" for network in networks if len(network.epochs) == 1]
+    if len(lonely) == len(networks):
+        raise StoreError(f"{'; '.join(lonely[:4])}; train with keep_every=N to compare epochs")
+    for message in lonely:
+        _log.warning("skipped: %s; train it with keep_every=N to compare epochs", message)
+    return [network for network in networks if len(network.epochs) > 1]
 
 
 if __name__ == "__main__":

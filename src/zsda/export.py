@@ -14,6 +14,7 @@ _log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Writes ``weights.safetensors``, ``network.onnx`` and ``export.json``."""
     from zsda.core.networks import chosen_network
+    from zsda.data.labels import find_classes
     from zsda.models.portable import check_formats, export_network
     from zsda.models.weights import load_trained
 
@@ -21,7 +22,8 @@ def main(config: DictConfig) -> None:
     check_formats(formats)
     trained = chosen_network(config, "export")
     source = {"of": trained.title, "weights": str(trained.weights), "weights_digest": file_digest(trained.weights)}
-    record = export_network(load_trained(trained), trained.size, formats, trained.out, source)
+    names = find_classes(trained.classes).names
+    record = export_network(load_trained(trained), trained.size, formats, trained.out, source, names)
     if record["onnx"] is not None:
         found = record["onnx"]["largest_difference"]
         _log.info("torch and ONNX agree: logits differ by %.1e at most, on a random image and one of zeros", found)

@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import (
-    build,
-    build_domain,
-    build_recipes,
-    loader_workers,
-    prepare_world,
-    seed_of,
-    trainer_factory,
-)
+from zsda.core.config import build, build_domain, build_machine, build_recipes, seed_of
 from zsda.core.locks import owned
 from zsda.core.networks import layout_network
 from zsda.data.set_names import set_name
@@ -52,16 +44,16 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
     from zsda.generation.store import GeneratedStore
     from zsda.generation.task import GenerationTask, StoreWriter, complete_set
 
-    prepare_world(config)
+    build(config.world.prepare)
+    machine = build_machine(config)
     source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
     make_trainer = partial(
-        trainer_factory(config.trainer, config.machine),
+        machine.trainer,
         logger=False,
         use_distributed_sampler=False,
         enable_checkpointing=False,
     )
     trainer = make_trainer(callbacks=[StoreWriter(), RichProgressBar(leave=True)])
-    workers = loader_workers(config.machine)
     judge = LayoutJudge.of(layout_network(config.layout, config.model, config.world.size, Path(config.runs_root)))
     chosen = {
         root: SourcePatches(source, recipe, domain, config.seed, config.limit) for root, recipe in recipes.items()
@@ -74,7 +66,7 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
         recipe = patches.recipe
         about = {"domain": domain.describe(), "recipe": recipe.describe(), "editor": editor.describe()}
         store = GeneratedStore(root, {**about, "seed": config.seed}, config.retries)
-        data = PatchDataModule(patches, store, config.batch_size, workers)
+        data = PatchDataModule(patches, store, config.batch_size, machine.workers)
         task = GenerationTask(editor, recipe, domain, config.seed, config.batch_size, faults, config.retries)
         linked = CityscapesRoot(store.root, source.root) if config.cityscapes_root else None
         if linked is not None:
@@ -83,7 +75,7 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
     for task, data, linked in sets:
         complete_set(trainer, task, data)
         if judge is not None:
-            scored = LayoutData(data.patches, data.store, source, judge, workers)
+            scored = LayoutData(data.patches, data.store, source, judge, machine.workers)
             scorer = make_trainer(callbacks=[LayoutWriter(), RichProgressBar(leave=True)])
             complete_scores(scorer, LayoutTask(judge, unscored), scored)
         if linked is not None and trainer.is_global_zero:

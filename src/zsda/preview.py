@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsda.core.command import command, own_words
-from zsda.core.config import build, build_domain, build_recipes, prepare_world, seed_of, trainer_factory
+from zsda.core.config import build, build_domain, build_machine, build_recipes, seed_of
 from zsda.core.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -39,11 +39,9 @@ def main(config: DictConfig) -> None:
 
     (recipe,) = recipes
     check_loading(config.batch_size, 0)
-    prepare_world(config)
+    build(config.world.prepare)
     source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
-    device = trainer_factory(config.trainer, config.machine)(
-        logger=False, enable_checkpointing=False
-    ).strategy.root_device
+    device = build_machine(config).trainer(logger=False, enable_checkpointing=False).strategy.root_device
     judge = LayoutJudge.of(layout_network(config.layout, config.model, config.world.size, Path(config.runs_root)))
     if judge is not None:
         judge.network.to(device)

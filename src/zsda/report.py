@@ -39,7 +39,7 @@ def main(config: DictConfig) -> None:
     runs = matching_runs(Path(config.runs_root), _names(config.runs))
     score = config.score or find_protocol(config.protocol).headline
     results = read_results(runs, config.protocol, score if chooses else None)
-    comparison = Comparison(results, _chosen_domains(config, results), score)
+    comparison = Comparison(results, _chosen_targets(config, results), score)
     names = {result.run for result in comparison.results}
     compared = [run for run in runs if run.path.name in names]
     warn_of_unequal_lengths(compared)
@@ -69,15 +69,15 @@ def main(config: DictConfig) -> None:
     _log.info("written: %s in %s", ", ".join(written), config.out)
 
 
-def _chosen_domains(config: DictConfig, results: "list[RunScores]") -> list[str] | None:
+def _chosen_targets(config: DictConfig, results: "list[RunScores]") -> list[str] | None:
     if config.domains is None:
         return None
-    # Scores in a domain of a run for another one are not compared.
-    known = {name for result in results for name in ([result.domain] if result.domain else result.settings)}
+    # Scores of a run in other settings than its target are not compared.
+    known = {name for result in results for name in ([result.target] if result.target else result.settings)}
     unknown = [name for name in _names(config.domains) if name not in known]
     if unknown:
         raise ConfigError(
-            f"domains={','.join(unknown)}: no run was adapted to it, and none without a domain was scored in it; expected some of "
+            f"domains={','.join(unknown)}: no run was adapted to it, and none without a target was scored in it; expected some of "
             f"{', '.join(sorted(known))}"
         )
     return _names(config.domains)

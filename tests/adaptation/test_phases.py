@@ -1,6 +1,7 @@
 import csv
 import functools
 import shutil
+from dataclasses import replace
 
 import lightning as L
 import pytest
@@ -9,12 +10,18 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from tests.data.test_aligned import views_data
-from zsda.adaptation.phases import Phase, Shared, check_phases, run_phases
+from zsda.adaptation.phases import Facts, check_phases, run_phases
 from zsda.adaptation.tasks.progressive import ProgressiveAdaptation
-from zsda.core.errors import ConfigError, DataError, IncompleteError
+from zsda.adaptation.training import TrainingPhase
+from zsda.core.errors import ConfigError, DataError, IncompleteError, StoreError
+from zsda.core.run_records import PhaseReport
 from zsda.core.runs import RunFolder
+from zsda.data.labels import find_classes
 from zsda.models.weights import read_weights
+from zsda.training.fit import Engine
 from zsda.training.schedules import OneCycle, Poly
+
+SGD = functools.partial(torch.optim.SGD, lr=0.05, momentum=0.9)
 
 
 class InterruptedTask(ProgressiveAdaptation):
@@ -26,25 +33,33 @@ class InterruptedTask(ProgressiveAdaptation):
         return super().training_step(batch, index)
 
 
-def shared(root, seed=1):
+def network(seed=1):
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout2d(0.3), nn.Conv2d(8, 20, 1))
-    return Shared(
-        model=model,
-        data=views_data(root),
-        optimizer=functools.partial(torch.optim.SGD, lr=0.05, momentum=0.9),
-        schedule=Poly(),
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout2d(0.3), nn.Conv2d(8, 20, 1))
+
+
+def engine(**more):
+    return Engine(
         trainer=functools.partial(L.Trainer, accelerator="cpu", enable_model_summary=False, enable_progress_bar=True),
         loggers=[functools.partial(CSVLogger, name="csv")],
-        seed=seed,
+        **more,
     )
 
 
-def two_phases(task=ProgressiveAdaptation, epochs=4):
+def phase(root, name, views, task=ProgressiveAdaptation, **more):
+    data = functools.partial(views_data, root, views=views)
+    return TrainingPhase(name, task, data, **{"optimizer": SGD, "schedule": Poly(), **more})
+
+
+def two_phases(root, task=ProgressiveAdaptation, epochs=4):
     return [
-        Phase("intermediate", task, ["source", "intermediate"], epochs=epochs),
-        Phase("target", ProgressiveAdaptation, ["target", "intermediate"], epochs=1, horizon=3, start="intermediate"),
+        phase(root, "intermediate", ["source", "intermediate"], task, epochs=epochs),
+        phase(root, "target", ["target", "intermediate"], epochs=1, horizon=3, start="intermediate"),
     ]
+
+
+def run_all(phases, run, seed=1, made=None):
+    return run_phases(phases, network(seed), seed, made or engine(), run)
 
 
 def weights(run, phase):
@@ -63,7 +78,7 @@ def epochs_in(metrics):
 @pytest.fixture(scope="module")
 def finished(world_with_sets, tmp_path_factory):
     run = RunFolder(tmp_path_factory.mktemp("runs") / "finished")
-    run_phases(two_phases(), shared(world_with_sets), run)
+    run_all(two_phases(world_with_sets), run)
     return run
 
 
@@ -83,7 +98,7 @@ def test_a_phase_moves_along_its_horizon(finished):
 
 
 def test_every_parameter_is_trained(finished, world_with_sets):
-    start, end = shared(world_with_sets).model.state_dict(), weights(finished, "target")
+    start, end = network().state_dict(), weights(finished, "target")
     assert not [key for key in start if torch.equal(start[key], end[key])]
 
 
@@ -98,21 +113,20 @@ def test_a_later_phase_does_not_draw_again_what_an_earlier_one_drew(world_with_s
 
         return Noting
 
-    twins = [Phase(name, noting(name), ["source"], epochs=1) for name in orders]
-    run_phases(twins, shared(world_with_sets), RunFolder(tmp_path / "run"))
+    twins = [phase(world_with_sets, name, ["source"], noting(name), epochs=1) for name in orders]
+    run_all(twins, RunFolder(tmp_path / "run"))
     assert sorted(orders["one"]) == sorted(orders["two"])
     assert orders["one"] != orders["two"]
 
 
 def test_the_last_phase_starts_from_the_weights_of_the_first(finished, world_with_sets, tmp_path):
-    still = Phase("still", ProgressiveAdaptation, ["target"], epochs=1, start="intermediate")
-    made = shared(world_with_sets)
     frozen = {"optimizer": functools.partial(torch.optim.SGD, lr=1e-30), "schedule": Poly(floor=0.0)}
+    still = phase(world_with_sets, "still", ["target"], epochs=1, start="intermediate", **frozen)
     run = RunFolder(tmp_path / "run")
     run.phase("intermediate").path.mkdir(parents=True)
     for file in ("weights.safetensors", "phase.json"):
         (run.phase("intermediate").path / file).write_bytes((finished.phase("intermediate").path / file).read_bytes())
-    run_phases([two_phases()[0], still], Shared(**{**vars(made), **frozen}), run)
+    run_all([two_phases(world_with_sets)[0], still], run)
     first, second = weights(run, "intermediate"), weights(run, "still")
     assert all(
         torch.equal(first[key], second[key]) for key in first if "running" not in key and "num_batches" not in key
@@ -121,16 +135,16 @@ def test_the_last_phase_starts_from_the_weights_of_the_first(finished, world_wit
 
 def test_finished_phases_are_skipped(finished, world_with_sets):
     before = finished.phase("target").weights.stat().st_mtime_ns
-    run_phases(two_phases(task=InterruptedTask), shared(world_with_sets), finished)
+    run_all(two_phases(world_with_sets, task=InterruptedTask), finished)
     assert finished.phase("target").weights.stat().st_mtime_ns == before
 
 
 def test_an_interrupted_phase_continues_to_the_same_weights(finished, world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(InterruptedError):
-        run_phases(two_phases(task=InterruptedTask), shared(world_with_sets), run)
+        run_all(two_phases(world_with_sets, task=InterruptedTask), run)
     assert not run.phase("intermediate").finished
-    run_phases(two_phases(), shared(world_with_sets), run)
+    run_all(two_phases(world_with_sets), run)
     assert run.phase("intermediate").report().resumed
     assert equal(weights(run, "intermediate"), weights(finished, "intermediate"))
     assert equal(weights(run, "target"), weights(finished, "target"))
@@ -141,32 +155,30 @@ def test_an_interrupted_phase_continues_to_the_same_weights(finished, world_with
 
 def test_the_seed_matters(finished, world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
-    run_phases(two_phases()[:1], shared(world_with_sets, seed=2), run)
+    run_all(two_phases(world_with_sets)[:1], run, seed=2)
     assert not equal(weights(run, "intermediate"), weights(finished, "intermediate"))
 
 
 def test_steps_instead_of_epochs(world_with_sets, tmp_path):
     run = RunFolder(tmp_path / "run")
-    run_phases([Phase("short", ProgressiveAdaptation, ["source"], steps=3)], shared(world_with_sets), run)
-    assert run.phase("short").report().steps == 3
+    run_all([phase(world_with_sets, "short", ["source"], steps=3)], run)
+    report = run.phase("short").report()
+    assert report.steps == 3
+    assert 0 <= report.watched["val/source/miou"] <= 1
 
 
 def test_accumulated_gradients_count_as_the_steps_that_they_are(world_with_sets, tmp_path):
-    made = shared(world_with_sets)
-    accumulating = {"trainer": functools.partial(made.trainer, accumulate_grad_batches=3), "schedule": OneCycle()}
+    made = engine()
+    accumulating = replace(made, trainer=functools.partial(made.trainer, accumulate_grad_batches=3))
     run = RunFolder(tmp_path / "run")
-    run_phases(
-        [Phase("short", ProgressiveAdaptation, ["source"], epochs=2)],
-        Shared(**{**vars(made), **accumulating}),
-        run,
-    )
+    run_all([phase(world_with_sets, "short", ["source"], epochs=2, schedule=OneCycle())], run, made=accumulating)
     assert run.phase("short").report().steps == 4
 
 
 def test_missing_views_of_any_phase_are_said(copied_world):
     shutil.rmtree(copied_world / "night_target")
     with pytest.raises(DataError, match="night_target"):
-        check_phases(two_phases(), views_data(copied_world))
+        check_phases(two_phases(copied_world))
 
 
 def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
@@ -175,7 +187,7 @@ def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
     victim.write_bytes(victim.read_bytes()[:300])
     run = RunFolder(tmp_path / "run")
     with pytest.raises(IncompleteError, match=f"trained, .* 1 image was left out: .*{victim.name}"):
-        run_phases(two_phases(epochs=1), shared(copied_world), run)
+        run_all(two_phases(copied_world, epochs=1), run)
     assert run.phase("target").finished
 
 
@@ -187,19 +199,91 @@ def test_damaged_images_are_counted_at_the_end(copied_world, tmp_path):
         ({"epochs": 5, "horizon": 4}, "expected whole numbers, 1 <= length <= horizon"),
         ({"epochs": 0}, "expected whole numbers, 1 <= length"),
         ({"epochs": 2.5}, "expected whole numbers, 1 <= length"),
-        ({"epochs": 1, "views": "source"}, "views='source'; expected a list"),
-        ({"epochs": 1, "views": []}, r"views=\[\]; expected a list"),
     ],
 )
-def test_a_phase_that_makes_no_sense_is_refused(changes, message):
+def test_a_phase_that_makes_no_sense_is_refused(world, changes, message):
     with pytest.raises(ConfigError, match=message):
-        Phase(**{"name": "odd", "task": ProgressiveAdaptation, "views": ["source"], **changes})
+        phase(world, "odd", ["source"], **changes)
 
 
-def test_a_phase_starts_from_an_earlier_one(world_with_sets):
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("first", "phase 'second' needs weights of 'first'; expected some of those before it: \\[\\]"),
+        ("zeroth/teacher", "needs teacher of 'zeroth'; expected some of those before it: \\['weights of zeroth'\\]"),
+    ],
+)
+def test_a_phase_needs_what_one_before_it_leaves(world_with_sets, start, message):
     phases = [
-        Phase("second", ProgressiveAdaptation, ["source"], epochs=1, start="first"),
-        Phase("first", ProgressiveAdaptation, ["source"], epochs=1),
+        *([phase(world_with_sets, "zeroth", ["source"], epochs=1)] if "zeroth" in start else []),
+        phase(world_with_sets, "second", ["source"], epochs=1, start=start),
+        phase(world_with_sets, "first", ["source"], epochs=1),
     ]
-    with pytest.raises(ConfigError, match="'second' starts from 'first'; expected one of the phases before it"):
-        check_phases(phases, views_data(world_with_sets))
+    with pytest.raises(ConfigError, match=message):
+        check_phases(phases)
+
+
+def test_what_an_earlier_phase_left_must_still_be_there(world_with_sets, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    phases = two_phases(world_with_sets, epochs=1)
+    run_all(phases[:1], run)
+    run.phase("intermediate").weights.unlink()
+    with pytest.raises(
+        StoreError, match=r"which the phase 'target' needs, is gone; delete .*intermediate to make it anew"
+    ):
+        run_all(phases, run)
+
+
+def test_data_that_takes_no_labels_is_refused_where_it_is_given_some(world_with_sets):
+    class Labelling:
+        name, needs, leaves = "labels", (), ("labels",)
+
+        def check(self, number, processes, synchronised):
+            return Facts()
+
+    own = phase(world_with_sets, "own", ["source"], epochs=1, labels="labels")
+    assert check_phases([Labelling(), own]).source == "cityscapes train"
+    bad = replace(own, data=functools.partial(own.data, colours=3))
+    with pytest.raises(ConfigError, match=r"the data of phase 'own': .*unexpected keyword argument 'colours'"):
+        check_phases([Labelling(), bad])
+
+
+def test_a_phase_of_another_kind_is_run_reported_and_its_labels_are_handed_on(world_with_sets, tmp_path):
+    given = []
+
+    class Labelling:
+        name, needs, leaves = "labels", (), ("labels",)
+
+        def check(self, number, processes, synchronised):
+            return Facts(files={"unlabelled": "1"}, unlabelled="dusk", target="night")
+
+        def run(self, one):
+            one.folder.labels.mkdir(parents=True)
+            left_out = ["one image"]
+            report = {"epochs": 0, "steps": 0, "seconds": 0.0, "resumed": False, "left_out": left_out, "watched": {}}
+            one.folder.finish(PhaseReport(**report, leaves=["labels"]))
+
+    def data(phase, labels=None):
+        given.append((phase, labels))
+        return views_data(world_with_sets, views=["source"], phase=phase)
+
+    trained = TrainingPhase("trained", ProgressiveAdaptation, data, SGD, Poly(), epochs=1, labels="labels")
+    run = RunFolder(tmp_path / "run")
+    facts = check_phases([Labelling(), trained])
+    assert (facts.unlabelled, facts.target, facts.source_setting) == ("dusk", "night", "day")
+    assert facts.files.keys() == {"unlabelled", "source"}
+    with pytest.raises(IncompleteError, match="1 image was left out: one image"):
+        run_all([Labelling(), trained], run)
+    assert given == [(1, None), (1, run.phase("labels").labels)]
+
+
+def test_phases_of_different_classes_do_not_make_a_method(world_with_sets):
+    one = phase(world_with_sets, "one", ["source"], epochs=1)
+
+    def coarser(**more):
+        data = one.data(**more)
+        data.source = data.source.with_classes(find_classes(9))
+        return data
+
+    with pytest.raises(ConfigError, match="the phases one, two tell different classes apart"):
+        check_phases([one, replace(one, name="two", data=coarser)])

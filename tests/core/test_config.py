@@ -8,10 +8,11 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from omegaconf import OmegaConf, open_dict
 
-from zsda.core.config import build, build_network, conf_dir, loader_workers, trainer_factory
+from zsda.core.config import build, build_machine, build_network, build_phases, conf_dir
 from zsda.core.departures import departures
 from zsda.core.errors import ConfigError
 from zsda.models import backbones
+from zsda.training.fit import Length
 from zsda.training.schedules import Horizon
 
 CONF = conf_dir()
@@ -66,10 +67,49 @@ def test_a_file_of_weights_is_the_way_out_where_none_can_be_fetched(monkeypatch)
 
 
 @pytest.mark.parametrize("option", [o.stem for o in OPTIONS if o.parent.name == "method"])
-def test_every_method_is_built(option):
-    config = compose("train", f"method={option}")
-    phases = [build(node, name=name) for name, node in config.method.phases.items()]
-    assert all(phase.length == node.epochs for phase, node in zip(phases, config.method.phases.values(), strict=True))
+def test_every_method_is_built(option, world):
+    config = compose("train", f"method={option}", f"data_root={world}")
+    phases = build_phases(config, workers=3)
+    for phase, node in zip(phases, config.method.phases.values(), strict=True):
+        assert phase.length == Length(node.epochs, "epoch")
+        assert phase.data.keywords["views"] == list(node.data.views)
+        assert phase.data.keywords["num_workers"] == 3
+        assert phase.optimizer.keywords["lr"] == 1e-3
+
+
+def test_what_a_phase_says_itself_wins_over_the_run(world):
+    own = ["+method.phases.target.optimizer.lr=0.5", "method.phases.target.data.batch_size=2"]
+    adam = "+method.phases.intermediate.optimizer={_target_:torch.optim.Adam,_partial_:true}"
+    config = compose("train", f"data_root={world}", adam, own[0], f"+{own[1]}")
+    first, second = build_phases(config, workers=0)
+    assert (first.optimizer.func, first.optimizer.keywords) == (torch.optim.Adam, {})
+    assert (second.optimizer.func, second.optimizer.keywords["lr"]) == (torch.optim.SGD, 0.5)
+    assert second.optimizer.keywords["momentum"] == 0.9
+    assert (first.data.keywords["batch_size"], second.data.keywords["batch_size"]) == (4, 2)
+
+
+class Painting:
+    def __init__(self, name, colour):
+        self.name, self.colour = name, colour
+
+
+def test_a_phase_of_another_kind_is_given_only_what_it_takes():
+    config = compose(
+        "train", "+method.phases.more={_target_:tests.core.test_config.Painting,colour:3}", "~method.phases.target"
+    )
+    with open_dict(config):
+        del config.method.phases.intermediate
+    (phase,) = build_phases(config, workers=0)
+    assert vars(phase) == {"name": "more", "colour": 3}
+
+
+@pytest.mark.parametrize(
+    ("classes", "outputs"), [("19", (20, 19)), ("9", (9, 9)), ("{near:[road],far:[sky,building],rest:[car]}", (3, 3))]
+)
+def test_a_network_has_an_output_for_each_class(classes, outputs):
+    found = [compose("train", f"classes={classes}", f"model={m}").model.num_classes for m in ("deeplabv3plus", "smp")]
+    assert tuple(found) == outputs
+    assert compose("eval", f"classes={classes}", "model=deeplabv3plus").model.num_classes == outputs[0]
 
 
 def plain(node):
@@ -86,9 +126,15 @@ def test_an_experiment_is_the_published_procedure(domain):
         "_partial_": True,
         "similarity": 0.0,
     }
-    phase = {"_target_": "zsda.adaptation.phases.Phase", "task": progressive}
-    first = {**phase, "views": ["source", "intermediate"], "epochs": 100, "horizon": 100}
-    second = {**phase, "views": ["target", "intermediate"], "epochs": 65, "horizon": 100, "start": "intermediate"}
+    phase = {"_target_": "zsda.adaptation.training.TrainingPhase", "task": progressive}
+    first = {**phase, "data": {"views": ["source", "intermediate"]}, "epochs": 100, "horizon": 100}
+    second = {
+        **phase,
+        "data": {"views": ["target", "intermediate"]},
+        "epochs": 65,
+        "horizon": 100,
+        "start": "intermediate",
+    }
     assert plain(config.method.phases) == {"intermediate": first, "target": second}
     assert plain(config.optimizer) == {
         "_target_": "torch.optim.SGD",
@@ -256,7 +302,7 @@ def test_the_methods_of_the_study_differ_in_their_views_alone():
             assert next(iter(phases)).horizon == 165
         else:
             assert [(phase.epochs, phase.horizon) for phase in phases] == [(100, 100), (65, 100)]
-        views[name] = [list(phase.views) for phase in phases]
+        views[name] = [list(phase.data.views) for phase in phases]
     assert views == {
         "source_only": [["source", "source"]],
         "classical": [["source", "classical"]],
@@ -274,7 +320,7 @@ def test_zodi_draws_any_set_to_the_source():
     config = compose("train", "experiment=zodi", "domain=snow")
     assert config.name == "snow_zodi_seed0"
     assert plain(config.method.phases)["synthetic"]["task"]["similarity"] == 0.1
-    assert list(config.method.phases.synthetic.views) == ["source", "target"]
+    assert list(config.method.phases.synthetic.data.views) == ["source", "target"]
 
 
 @pytest.mark.parametrize(
@@ -332,22 +378,22 @@ def test_a_trainer_is_made_without_changing_what_it_is_made_of():
     config = compose("train", "trainer=cpu", "world=miniature")
     before = config.copy()
     assert config.trainer.precision == "fast"
-    assert trainer_factory(config.trainer, config.machine)(logger=False).precision in ("32-true", "bf16-mixed")
+    assert build_machine(config).trainer(logger=False).precision in ("32-true", "bf16-mixed")
     assert config == before
 
 
 def test_where_it_runs_is_not_said_twice():
     config = compose("train", "+trainer.strategy=ddp")
     with pytest.raises(ConfigError, match=r"trainer\.strategy says where it runs; give machine.strategy="):
-        trainer_factory(config.trainer, config.machine)
+        build_machine(config)
 
 
 def test_workers_are_as_many_as_the_cores_unless_told():
-    assert 1 <= loader_workers(compose("train").machine) <= 4
-    assert loader_workers(compose("train", "machine.num_workers=7").machine) == 7
+    assert 1 <= build_machine(compose("train")).workers <= 4
+    assert build_machine(compose("train", "machine.num_workers=7")).workers == 7
     for number in ("-1", "many"):
         with pytest.raises(ConfigError, match=f"machine.num_workers={number}; expected a whole number"):
-            loader_workers(compose("train", f"machine.num_workers={number}").machine)
+            build_machine(compose("train", f"machine.num_workers={number}"))
 
 
 def test_lightning_neither_requeues_a_job_of_slurm_nor_looks_for_what_another_left(monkeypatch, tmp_path):
@@ -355,8 +401,7 @@ def test_lightning_neither_requeues_a_job_of_slurm_nor_looks_for_what_another_le
     (tmp_path / "hpc_ckpt_1.ckpt").write_bytes(b"")
     for name, value in (("NTASKS", "1"), ("JOB_ID", "1"), ("JOB_NAME", "batch"), ("PROCID", "0")):
         monkeypatch.setenv(f"SLURM_{name}", value)
-    make = trainer_factory(*map(compose("train", "trainer=cpu").get, ("trainer", "machine")))
-    trainer = make(logger=False, enable_checkpointing=False)
+    trainer = build_machine(compose("train", "trainer=cpu")).trainer(logger=False, enable_checkpointing=False)
     environment = trainer._accelerator_connector.cluster_environment
     assert isinstance(environment, SLURMEnvironment)
     assert not environment.auto_requeue

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from zsda.core.errors import ConfigError, DataError
 from zsda.data.aligned import ViewsData, ViewsDataset
@@ -13,13 +14,14 @@ from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import Fault
 from zsda.data.samplers import EpochSampler, UnpaddedSampler
+from zsda.data.samples import Reader
 from zsda.data.transforms import TrainingTransform
 
 STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
 JITTER = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}
 
 
-def views_data(root, **changes):
+def views_data(root, views=("source",), **changes):
     arguments = {
         "source": Cityscapes(root / "cityscapes", "train"),
         "validation": Cityscapes(root / "cityscapes", "val"),
@@ -30,6 +32,8 @@ def views_data(root, **changes):
         "batch_size": 2,
         "num_workers": 0,
         "seed": 3,
+        "setting": "day",
+        "views": views if isinstance(views, str) else list(views),
         **changes,
     }
     return ViewsData(**arguments)
@@ -45,8 +49,7 @@ def batches(data, epoch=0):
     "views", [["source"], ["source", "intermediate"], ["target", "intermediate"], ["source", "intermediate", "target"]]
 )
 def test_any_list_of_views(world_with_sets, views):
-    data = views_data(world_with_sets)
-    data.select(views)
+    data = views_data(world_with_sets, views=views)
     found = batches(data)
     assert len(found) == 4
     assert list(found[0]["images"]) == views
@@ -56,8 +59,7 @@ def test_any_list_of_views(world_with_sets, views):
 
 
 def test_a_view_named_twice_has_a_jitter_of_its_own(world_with_sets):
-    data = views_data(world_with_sets)
-    data.select(["source", "source"])
+    data = views_data(world_with_sets, views=["source", "source"])
     images = batches(data)[0]["images"]
     assert list(images) == ["source", "source_2"]
     assert (images["source"] - images["source_2"]).abs().mean() > 0.05
@@ -65,22 +67,22 @@ def test_a_view_named_twice_has_a_jitter_of_its_own(world_with_sets):
 
 def test_the_classical_view_is_the_source_in_other_weather(world_with_sets):
     still = TrainingTransform((64, 128), None, 0.0, **STILL)
-    data = views_data(world_with_sets, transform=still, weather="night")
-    data.select(["source", "classical"])
+    data = views_data(world_with_sets, transform=still, weather="night", views=["source", "classical"])
     images = batches(data)[0]["images"]
     factor = (images["classical"] - images["classical"].min()).mean() / (
         images["source"] - images["source"].min()
     ).mean()
     assert 0.1 < factor < 0.8
-    data = views_data(world_with_sets, weather="sandstorm")
     with pytest.raises(ConfigError, match=r"no classical augmentation matches data.weather=sandstorm"):
-        data.select(["classical"])
+        views_data(world_with_sets, weather="sandstorm", views=["classical"])
 
 
 def test_edits_that_lost_their_layout_can_be_left_out(copied_world):
-    data = views_data(copied_world, min_layout_score=0.5)
+    def kept(*views, least=0.5):
+        return len(views_data(copied_world, min_layout_score=least, views=views).training_set)
+
     with pytest.raises(DataError, match=r"night_target/manifest.jsonl: cannot be read"):
-        data.select(["target"])
+        kept("target")
     images = sorted((copied_world / "night_target").glob("leftImg8bit/*/*/*.png"))
     lines = [
         {"source": image.relative_to(copied_world / "night_target").as_posix(), "layout_score": number / 10}
@@ -88,19 +90,54 @@ def test_edits_that_lost_their_layout_can_be_left_out(copied_world):
     ]
     manifest = copied_world / "night_target/manifest.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    data.select(["source", "target"])
-    assert len(data.training_set) == 3, "of 0.0 to 0.7"
+    assert kept("source", "target") == 3, "of 0.0 to 0.7"
     with pytest.raises(DataError, match=r"no image reaches data.min_layout_score=0.9; the best has 0.700"):
-        views_data(copied_world, min_layout_score=0.9).select(["target"])
+        kept("target", least=0.9)
     unlabelled = [*lines[:-1], {**lines[-1], "layout_score": None}]
     manifest.write_text("".join(json.dumps(line) + "\n" for line in unlabelled))
-    data.select(["source", "target"])
-    assert len(data.training_set) == 2, "nothing tells that the last one kept its layout"
+    assert kept("source", "target") == 2, "nothing tells that the last one kept its layout"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
     with pytest.raises(
         DataError, match=r"1 of 8 images have no layout score, the first is .*generate again with layout"
     ):
-        data.select(["target"])
+        kept("target")
+
+
+class Counting(Reader):
+    """Notes what is opened."""
+
+    def __init__(self):
+        self.opened = []
+
+    def image(self, path):
+        self.opened.append(path)
+        return super().image(path)
+
+    def label(self, path, encoding, classes):
+        self.opened.append(path)
+        return super().label(path, encoding, classes)
+
+
+@pytest.mark.parametrize("views", [["source", "source", "target"], ["target", "classical"], ["target", "intermediate"]])
+def test_what_views_share_is_read_once(world_with_sets, views):
+    source, reader = Cityscapes(world_with_sets / "cityscapes", "train"), Counting()
+    source.reader = reader
+    data = views_data(world_with_sets, source=source, weather="night", views=views)
+    scene = data.training_set[(0, 0)]
+    assert len(scene["images"]) == len(views)
+    assert len(reader.opened) == len(set(reader.opened)) == 3
+    assert sum("gtFine" in str(path) for path in reader.opened) == 1
+
+
+def test_labels_are_checked_against_the_source_wherever_it_stands(copied_world):
+    data = views_data(copied_world, views=["target", "source"])
+    image = data.source.samples[0].image
+    Image.open(image).resize((100, 50)).save(image)
+    fault = data.training_set[(0, 0)]
+    assert fault.fatal
+    assert "100x50, but its label" in fault.message
+    data = views_data(copied_world, views=["target", "intermediate"])
+    assert not isinstance(data.training_set[(0, 0)], Fault)
 
 
 def test_views_show_the_same_scene(world_with_sets):
@@ -118,26 +155,23 @@ def test_views_show_the_same_scene(world_with_sets):
 
 
 def test_augmentation_depends_on_seed_epoch_and_scene_alone(world_with_sets):
-    def by_key(data, epoch):
-        data.select(["source", "target"])
+    def by_key(epoch, **changes):
+        data = views_data(world_with_sets, views=["source", "target"], **changes)
         return {
             k: image for b in batches(data, epoch) for k, image in zip(b["key"], b["images"]["target"], strict=True)
         }
 
-    first = by_key(views_data(world_with_sets), 1)
-    workers = by_key(views_data(world_with_sets, num_workers=2), 1)
+    first, workers = by_key(1), by_key(1, num_workers=2)
     assert all(torch.equal(first[key], workers[key]) for key in first)
-    other_epoch, other_seed = by_key(views_data(world_with_sets), 2), by_key(views_data(world_with_sets, seed=4), 1)
+    other_epoch, other_seed = by_key(2), by_key(1, seed=4)
     assert not any(torch.equal(first[key], other_epoch[key]) for key in first)
     assert not any(torch.equal(first[key], other_seed[key]) for key in first)
 
 
 def test_each_phase_draws_its_own_order_and_augmentation(world_with_sets):
-    data = views_data(world_with_sets)
     drawn = []
     for phase, views in enumerate((["source", "intermediate"], ["target", "intermediate"])):
-        data.select(views, phase)
-        found = batches(data, 1)
+        found = batches(views_data(world_with_sets, views=views, phase=phase), 1)
         drawn.append(
             {key: image for b in found for key, image in zip(b["key"], b["images"]["intermediate"], strict=True)}
         )
@@ -169,8 +203,7 @@ def test_a_layout_score_that_is_no_share_is_refused(world_with_sets, score):
 
 def test_a_scene_that_one_view_lacks_is_left_out(copied_world):
     next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png")).unlink()
-    data = views_data(copied_world)
-    data.select(["source", "target"])
+    data = views_data(copied_world, views=["source", "target"])
     assert len(data.training_set) == 7
     assert "1 more of source are not in every view" in data.training_set.describe()
 
@@ -178,8 +211,7 @@ def test_a_scene_that_one_view_lacks_is_left_out(copied_world):
 def test_a_damaged_image_leaves_the_rest_of_its_batch(copied_world):
     victim = next((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))
     victim.write_bytes(victim.read_bytes()[:300])
-    data = views_data(copied_world)
-    data.select(["source", "target"])
+    data = views_data(copied_world, views=["source", "target"])
     found = batches(data)
     faults = [fault for batch in found for fault in batch["faults"]]
     assert len(faults) == 1
@@ -196,9 +228,8 @@ def test_a_process_whose_only_scene_is_damaged_takes_another(copied_world):
     victims = sorted((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))[:2]
     for victim in victims:
         victim.write_bytes(victim.read_bytes()[:300])
-    data = views_data(copied_world)
+    data = views_data(copied_world, views=["source", "target"])
     data.trainer = process(0, 2)
-    data.select(["source", "target"])
     found = batches(data)
     assert [len(batch["mask"]) for batch in found] == [1, 1, 1, 1]
     told = {fault.message for batch in found for fault in batch["faults"]}
@@ -210,12 +241,12 @@ def test_a_process_whose_only_scene_is_damaged_takes_another(copied_world):
 
 def test_a_missing_set_says_how_to_make_it(world):
     with pytest.raises(DataError, match=r"night_target: no folder .*make it with python -m zsda.generate"):
-        views_data(world).select(["source", "target"])
+        views_data(world, views=["source", "target"])
 
 
 def test_a_generated_view_needs_a_domain(world_with_sets):
     with pytest.raises(ConfigError, match="give domain="):
-        views_data(world_with_sets, domain=None).select(["source", "target"])
+        views_data(world_with_sets, domain=None, views=["source", "target"])
 
 
 def test_a_batch_larger_than_the_set_is_refused(world_with_sets):
@@ -286,9 +317,9 @@ def test_every_image_is_in_exactly_one_share(count, world_size):
     assert sorted(index for share in shares for index in share) == list(range(count))
 
 
-@pytest.mark.parametrize(("native", "shape"), [(False, (32, 64)), (True, (64, 128))])
-def test_labels_have_the_size_of_the_input_or_their_own(world, native, shape):
-    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, (32, 64), 2, 0, native)
+@pytest.mark.parametrize(("labels", "shape"), [("input", (32, 64)), ("native", (64, 128))])
+def test_labels_have_the_size_of_the_input_or_their_own(world, labels, shape):
+    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, (32, 64), 2, 0, labels)
     (loader,) = data.test_dataloader()
     batch = next(iter(loader))
     assert batch["image"].shape == (2, 3, 32, 64)
@@ -297,12 +328,10 @@ def test_labels_have_the_size_of_the_input_or_their_own(world, native, shape):
 
 
 def test_native_labels_may_differ_in_size(copied_world):
-    from PIL import Image
-
     dataset = ACDC(copied_world / "ACDC", "night")
     for path in (dataset.samples[0].image, dataset.samples[0].label):
         Image.open(path).resize((100, 50), Image.Resampling.NEAREST).save(path)
-    (loader,) = EvaluationData({"night": dataset}, (32, 64), 3, 0, native_labels=True).test_dataloader()
+    (loader,) = EvaluationData({"night": dataset}, (32, 64), 3, 0, labels="native").test_dataloader()
     assert [tuple(mask.shape) for mask in next(iter(loader))["mask"]] == [(50, 100), (64, 128), (64, 128)]
 
 
@@ -314,3 +343,9 @@ def test_watching_a_generated_validation_set_needs_it_made(world_with_sets):
 def test_masks_hold_train_ids(world_with_sets):
     values = np.unique(batches(views_data(world_with_sets))[0]["mask"])
     assert set(values) <= {*range(19), 255}
+
+
+@pytest.mark.parametrize("views", ["source", []])
+def test_views_are_a_list(world_with_sets, views):
+    with pytest.raises(ConfigError, match=r"data.views=.*; expected a list, for example \[source,target\]"):
+        views_data(world_with_sets, views=views)

@@ -10,7 +10,8 @@ from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.datasets.gta5 import GTA5
-from zsda.data.samples import DamagedImageError
+from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.samples import DamagedImageError, Reader, fingerprint
 
 
 def test_cityscapes_is_found(world):
@@ -188,3 +189,74 @@ def test_a_truncated_image_is_damaged(copied_world):
     image.write_bytes(image.read_bytes()[:500])
     with pytest.raises(DamagedImageError, match=image.name):
         dataset[0]
+
+
+def test_every_data_set_counts_the_classes_it_is_asked_for(world_with_sets):
+    root = world_with_sets
+    for dataset in (
+        Cityscapes(root / "cityscapes", "train", 9),
+        ACDC(root / "ACDC", "fog", classes=9),
+        GTA5(root / "GTA5", root / "GTA5/val_subset.txt", 9),
+    ):
+        whole = dataset.with_classes(CITYSCAPES)
+        assert (dataset.classes.name, whole.classes.name) == ("9", "19")
+        expected = find_classes(9).to_ids(whole.mask(0), "labelTrainIds")
+        assert (dataset[0]["mask"] == expected).all()
+        assert (dataset.mask(0) == expected).all()
+        assert (whole.mask(0) != expected).any()
+
+
+def test_an_edit_has_the_classes_and_the_reader_of_its_source(world_with_sets):
+    class Counting(Reader):
+        opened = 0
+
+        def image(self, path):
+            self.opened += 1
+            return super().image(path)
+
+    source = Cityscapes(world_with_sets / "cityscapes", "train", "13")
+    source.reader = Counting()
+    edited = GeneratedSet(world_with_sets, "night", "target", source)
+    assert edited.classes is source.classes
+    assert (edited[2]["mask"] == source[2]["mask"]).all()
+    assert source.reader.opened == 2
+
+
+def test_edits_may_have_another_size_than_their_labels(copied_world):
+    source = Cityscapes(copied_world / "cityscapes", "train")
+    edited = GeneratedSet(copied_world, "night", "target", source)
+    image = edited.samples[0].image
+    Image.open(image).resize((100, 50)).save(image)
+    assert edited[0]["image"].size == (100, 50)
+    assert edited[0]["mask"].shape == (64, 128)
+
+
+def test_without_labels_everything_is_ignored(copied_world):
+    labelled = Cityscapes(copied_world / "cityscapes", "val")
+    before = fingerprint(labelled.samples)
+    bare = labelled.unlabelled()
+    shutil.rmtree(copied_world / "cityscapes/gtFine")
+    Image.new("RGB", (100, 50), "red").save(bare.samples[0].image)
+    assert type(bare) is Cityscapes
+    assert bare[0]["mask"].shape == bare.mask(0).shape == (50, 100)
+    assert set(np.unique(bare[0]["mask"])) == {255}
+    assert bare[0]["image"].getpixel((0, 0)) == (255, 0, 0)
+    assert labelled.samples[0].label is not None
+    assert len({before, fingerprint(bare.samples), fingerprint(bare.samples[:-1])}) == 3
+
+
+def test_other_labels_count_in_the_classes_of_the_set(world, tmp_path):
+    dataset = Cityscapes(world / "cityscapes", "val", "9")
+    for number, sample in enumerate(dataset.samples):
+        path = tmp_path / f"{sample.key}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((4, 6), [8, 255][number % 2], np.uint8)).save(path)
+    pseudo = dataset.relabelled(tmp_path)
+    assert [set(np.unique(pseudo[place]["mask"])) for place in (0, 1)] == [{8}, {255}]
+    assert pseudo[0]["mask"].shape == (4, 6), "of any size"
+    assert pseudo[0]["image"].size == (128, 64)
+    assert [sample.key for sample in pseudo.samples] == [sample.key for sample in dataset.samples]
+    assert dataset[0]["mask"].shape == (64, 128)
+    Image.fromarray(np.full((4, 6), 9, np.uint8)).save(tmp_path / f"{dataset.samples[0].key}.png")
+    with pytest.raises(DataError, match=r"ids outside the table of classIds: \[9\]; expected 0-8"):
+        pseudo.mask(0)

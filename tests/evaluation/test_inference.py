@@ -1,11 +1,14 @@
 import lightning as L
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.evaluation import EvaluationData
-from zsda.evaluation.inference import EvaluationTask, predict_images, predict_labels
+from zsda.data.labels import CITYSCAPES
+from zsda.evaluation.inference import EvaluationTask, Inference, predict_images
+from zsda.evaluation.protocols import PROTOCOLS
 
 
 class Constant(torch.nn.Module):
@@ -21,18 +24,47 @@ class Constant(torch.nn.Module):
 
 def test_logits_and_not_labels_are_upsampled():
     logits = torch.tensor([[[[0.0, 0.0]], [[3.0, -1.0]]]])
-    (prediction,) = predict_labels(lambda _: logits, torch.zeros(1, 3, 1, 2), [torch.zeros(1, 8)])
+    (prediction,) = Inference((1, 2)).labels(lambda _: logits, torch.zeros(1, 3, 1, 2), [(1, 8)])
     # The second channel falls 3, 3, 2.5, 1.5, 0.5, -0.5, -1, -1; upsampled labels would change in the middle.
     assert prediction.tolist() == [[1, 1, 1, 1, 1, 0, 0, 0]]
 
 
+def test_without_sizes_the_answer_has_the_size_of_the_input():
+    asked = []
+
+    def coarse(images):
+        asked.append(tuple(images.shape))
+        return Constant(3)(images)[..., ::4, ::4]
+
+    inference = Inference((8, 16))
+    image = inference.prepare(Image.new("RGB", (50, 40)))
+    predictions = inference.labels(coarse, torch.stack([image, image]))
+    assert [tuple(prediction.shape) for prediction in predictions] == [(8, 16)] * 2
+    assert asked == [(2, 3, 8, 16)]
+    own = inference.labels(coarse, torch.stack([image, image]), [(40, 50), (2, 4)])
+    assert [tuple(prediction.shape) for prediction in own] == [(40, 50), (2, 4)]
+    assert all((prediction == 3).all() for prediction in (*predictions, *own))
+
+
+@pytest.mark.parametrize(("protocol", "shape"), [("sdgpa", (32, 64)), ("full", (64, 128))])
+def test_the_protocol_says_where_predictions_and_labels_meet(world, tmp_path, protocol, shape):
+    data = EvaluationData({"fog": ACDC(world / "ACDC", "fog")}, (32, 64), 2, 0, PROTOCOLS[protocol].labels)
+    task = EvaluationTask(Constant(0), ["fog"], CITYSCAPES, PROTOCOLS[protocol], Inference((32, 64)), masks=tmp_path)
+    for batch in data.test_dataloader()[0]:
+        task.test_step(batch, 0)
+    masks = [Image.open(path).size for path in (tmp_path / "fog").glob("*/*.png")]
+    assert masks == [shape[::-1]] * 3
+    confusion = task.scores.results()["fog"]["confusion"]
+    assert shape[0] * shape[1] * 2 < confusion.sum() <= shape[0] * shape[1] * 3
+
+
 def test_a_network_that_always_says_road(world, tmp_path):
     dataset = ACDC(world / "ACDC", "fog")
-    data = EvaluationData({"fog": dataset}, (32, 64), batch_size=2, num_workers=0, native_labels=True)
-    task = EvaluationTask(Constant(0), ["fog"], masks=tmp_path)
+    data = EvaluationData({"fog": dataset}, (32, 64), batch_size=2, num_workers=0, labels="native")
+    task = EvaluationTask(Constant(0), ["fog"], CITYSCAPES, PROTOCOLS["full"], Inference((32, 64)), masks=tmp_path)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
     trainer.test(task, datamodule=data, verbose=False)
-    scores = task.results()["fog"]
+    scores = task.scores.results()["fog"]
     share = sum((dataset[i]["mask"] == 0).sum() for i in range(3)) / sum(
         (dataset[i]["mask"] != 255).sum() for i in range(3)
     )
@@ -56,7 +88,7 @@ def test_photographs_are_predicted_at_their_own_size():
     half = np.zeros((8, 16, 3), np.uint8)
     half[:, 8:] = 255
     images = [Image.fromarray(half), Image.fromarray(np.full((4, 6, 3), 255, np.uint8))]
-    first, second = predict_images(BrightIsRoad().train(), images, (4, 8))
+    first, second = predict_images(BrightIsRoad().train(), images, Inference((4, 8)))
     assert first.dtype == np.uint8
     assert (first == np.where(half[..., 0] == 255, 0, 1)).mean() > 0.9  # but for the border, which is interpolated
     assert first.shape == (8, 16)
@@ -64,5 +96,5 @@ def test_photographs_are_predicted_at_their_own_size():
 
 
 def test_a_void_prediction_is_kept():
-    (prediction,) = predict_labels(Constant(19), torch.zeros(1, 3, 4, 8), [torch.zeros(4, 8)])
+    (prediction,) = Inference((4, 8)).labels(Constant(19), torch.zeros(1, 3, 4, 8))
     assert (prediction == 19).all()

@@ -4,8 +4,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from zsda.data.labels import IGNORE
+from zsda.core.trained import TrainedNetwork
+from zsda.data.labels import CITYSCAPES, IGNORE, find_classes
 from zsda.evaluation.layout import LayoutJudge
+from zsda.models.weights import save_weights
 
 
 class Bright(nn.Module):
@@ -22,7 +24,7 @@ class Bright(nn.Module):
 
 @pytest.fixture
 def judge():
-    return LayoutJudge(Bright(), (4, 8), "digest")
+    return LayoutJudge(Bright(), (4, 8), "digest", CITYSCAPES)
 
 
 def halves(boundary: int, width: int = 8) -> Image.Image:
@@ -46,6 +48,15 @@ def test_what_is_not_labelled_does_not_count(judge):
     mask[:, 4:6] = IGNORE
     assert judge.score(*judge.prepare(halves(6), mask)) == 1.0
     assert judge.score(*judge.prepare(halves(4), np.full((4, 8), IGNORE, np.uint8))) is None
+
+
+def test_a_trained_network_judges_in_its_own_classes(tmp_path):
+    save_weights(Bright(), tmp_path / "weights.safetensors")
+    trained = TrainedNetwork("bright", tmp_path / "weights.safetensors", [4, 8], tmp_path, Bright, classes=13)
+    judge = LayoutJudge.of(trained)
+    assert judge.classes is find_classes(13)
+    assert judge.score(*judge.prepare(halves(4), MASK)) == 1.0
+    assert LayoutJudge.of(None) is None
 
 
 def test_image_and_mask_may_have_any_size(judge):

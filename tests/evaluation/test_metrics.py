@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from tests.reference import recorded
-from zsda.data.labels import IGNORE, VOID
-from zsda.evaluation.metrics import SegmentationScores
+from zsda.data.labels import IGNORE, VOID, find_classes
+from zsda.evaluation.metrics import SegmentationScores, SetScores, plain_scores
+from zsda.evaluation.protocols import Protocol
 
 
 def published():
@@ -55,3 +56,34 @@ def test_a_void_prediction_is_an_error_of_the_label_alone():
 def test_nothing_scored_is_nan_and_not_zero():
     result = SegmentationScores(2).compute()
     assert all(result[key].isnan() for key in ("miou", "miou_present", "accuracy"))
+
+
+def test_an_absent_class_can_count_nothing_in_the_mean():
+    predictions, labels = torch.tensor([0, 0, 1, 1, 2, 0]), torch.tensor([0, 0, 0, 1, 1, IGNORE])
+    left_out, zero = SegmentationScores(4), SegmentationScores(4, absent="zero")
+    for scores in (left_out, zero):
+        scores.update(predictions, labels)
+    # 2 of 3, 1 of 3, predicted but not labelled, and neither: 1 / 3 is the mean of three, 1 / 4 that of four.
+    assert left_out.compute()["miou"] == pytest.approx(1 / 3)
+    assert zero.compute()["miou"] == pytest.approx(1 / 4)
+    for key in ("miou_present", "accuracy"):
+        assert zero.compute()[key] == left_out.compute()[key]
+    assert zero.compute()["iou"].isnan().tolist() == [False, False, False, True], "tables leave it open"
+
+
+def test_each_set_has_a_score_of_its_own():
+    two = find_classes({"way": ["road"], "air": ["sky"]})
+    scores = SetScores(two, ["day", "night"], Protocol("mine", None, "input", "zero"))
+    ways = torch.zeros(1, 4, dtype=torch.int64)
+    scores.update(0, [ways, ways], [ways, torch.tensor([[0, 0, IGNORE, IGNORE]])])
+    scores.update(1, [ways], [torch.tensor([[0, 1, 1, 1]])])
+    found = {name: plain_scores(result, two.names) for name, result in scores.results().items()}
+    assert found["day"]["iou"] == {"way": 1.0, "air": None}
+    assert found["day"]["miou"] == 0.5, "by the rule of the protocol"
+    assert found["night"]["iou"] == {"way": 0.25, "air": 0.0}
+    assert found["night"]["confusion"] == [[1, 0, 0], [3, 0, 0]]
+    with pytest.raises(ValueError, match="shorter"):
+        scores.update(0, [ways], [])
+    scores.reset()
+    assert all(result["accuracy"].isnan() for result in scores.results().values())
+    assert not scores.state_dict(), "checkpoints hold the network alone"

@@ -1,4 +1,6 @@
+import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import lightning as L
@@ -8,8 +10,12 @@ import torch
 from zsda.core.errors import ModelError
 from zsda.core.trained import TrainedNetwork
 from zsda.data.datasets.acdc import ACDC
-from zsda.evaluation.scorer import Scorer, fingerprint
+from zsda.data.labels import find_classes
+from zsda.data.samples import fingerprint
+from zsda.evaluation.protocols import PROTOCOLS, SCORE_NAMES, Protocol, find_protocol
+from zsda.evaluation.scorer import Scorer
 from zsda.models.weights import save_weights
+from zsda.reporting.tables import scores_table
 
 TRAINER = partial(L.Trainer, accelerator="cpu", enable_model_summary=False)
 
@@ -91,6 +97,44 @@ def test_it_is_scored_again_unless_all_is_equal(root, network, tmp_path):
     assert not known(network), "what lacks damaged images is no result to keep"
     (tmp_path / "eval/fog+rain_sdgpa/scores.json").write_text("{")
     assert not known(network)
+
+
+def test_each_network_is_scored_in_its_own_classes(root, network):
+    nine = replace(network, classes=9, out=network.out / "nine")
+    of_all, of_nine = scorer(root), scorer(root)
+    whole, joined = of_all.score(network), of_nine.score(nine, known=True)
+    assert list(joined.settings["fog"]["iou"]) == list(find_classes(9).names)
+    assert len(joined.settings["fog"]["confusion"]) == 9
+    assert joined.settings["fog"]["iou"]["sky"] == 0, "channel 10 is none of nine"
+    assert whole.settings["fog"]["iou"]["sky"] > 0.05
+    again = of_all.score(replace(nine, out=network.out), known=True)
+    assert not again.known, "those on disk are of other classes"
+    stored = json.loads((nine.out / "fog+rain_sdgpa/scores.json").read_text())
+    assert find_classes(stored["classes"]) == find_classes(9)
+    assert of_nine.score(nine, known=True).known
+    shown = {"whole": whole.settings["fog"], "joined": joined.settings["fog"]}
+    table = scores_table(shown, find_protocol("sdgpa"))
+    rows = dict(zip(table.columns[0].cells, zip(*(c.cells for c in table.columns[1:]), strict=True), strict=True))
+    assert list(rows) == [*find_classes(19).names, "two-wheelers", "automobile", "sign", "light", *SCORE_NAMES.values()]
+    assert rows["sky"][1] == "0.0"
+    assert rows["terrain"][1] == rows["automobile"][0] == "-"
+
+
+def test_scores_of_other_classes_are_not_known(root, network):
+    scorer(root).score(network)
+    assert scorer(root).score(network, known=True).known
+    assert not scorer(root).score(replace(network, classes=16), known=True).known
+
+
+def test_a_protocol_can_fix_the_size(root, network, monkeypatch):
+    monkeypatch.setitem(PROTOCOLS, "small", Protocol("small", (16, 32), "input", "zero"))
+    scored = scorer(root, protocol="small").score(network)
+    assert scored.title == "sky - protocol small, input 16x32"
+    stored = json.loads((scored.folder / "scores.json").read_text())
+    assert stored["size"] == [16, 32]
+    pixels = sum(map(sum, scored.settings["fog"]["confusion"]))
+    assert 16 * 32 < pixels <= 3 * 16 * 32
+    assert scored.settings["fog"]["miou"] == sum(filter(None, scored.settings["fog"]["iou"].values())) / 19
 
 
 def test_missing_weights_are_named_even_where_scores_are_on_disk(root, network):

@@ -7,6 +7,8 @@ from torch import nn
 from tests.generation.conftest import NegativeEditor, truncate
 from tests.generation.test_task import HALVES
 from zsda.core.errors import DataError, IncompleteError
+from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.transforms import resize_mask
 from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.data import PatchDataModule, SourcePatches
 from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores
@@ -18,7 +20,7 @@ class CountingJudge(LayoutJudge):
     """Scores 0.1, 0.2, 0.3 and so on."""
 
     def __init__(self, digest="one", fail_after=None):
-        super().__init__(nn.Conv2d(3, 19, 1), (64, 128), digest)
+        super().__init__(nn.Conv2d(3, 19, 1), (64, 128), digest, CITYSCAPES)
         self.count, self.fail_after = 0, fail_after
 
     def score(self, image, mask):
@@ -100,6 +102,17 @@ def test_an_image_that_cannot_be_scored_is_counted_until_it_is_mended(made, sour
         faults.conclude("scored")
     victim.write_bytes(whole)
     assert scores(score(CountingJudge())) == [0.1, 0.1, 0.2, 0.3, 0.4]
+
+
+def test_labels_are_in_the_classes_of_the_judge(made, source):
+    _, score = made
+    judge, seen = CountingJudge(), []
+    judge.classes = find_classes(9)
+    judge.score = lambda _image, mask: seen.append(mask)
+    score(judge)
+    nine = source.with_classes(judge.classes)
+    expected = [resize_mask(nine.mask(place), (64, 128)) for place in range(5)]
+    assert all((mask.numpy() == own).all() for mask, own in zip(seen, expected, strict=True))
 
 
 def test_only_the_images_that_are_asked_for_are_scored(made, source, night):

@@ -4,6 +4,7 @@ import torch
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import derive_seed
+from zsda.data.labels import CITYSCAPES, find_classes
 from zsda.generation.editors.base import Edits
 from zsda.generation.preview import Edit, Previewer, Scales, SourceImage, Trial, around, choose, grid, read_images
 from zsda.generation.recipes import Target
@@ -33,6 +34,8 @@ class Darkener:
 class Brightness:
     """Scores a picture by its brightness."""
 
+    classes = CITYSCAPES
+
     def prepare(self, image, mask):
         return np.asarray(image), mask
 
@@ -58,6 +61,15 @@ def test_images_are_spread_over_the_split(source):
     assert images[0].layout == pytest.approx(images[0].canvas.float().mean().item() / 255)
     with pytest.raises(ConfigError, match=r"images=6; expected a whole number from 1 to 5"):
         read_images(source, 6, RECIPE, None)
+
+
+def test_masks_are_in_the_classes_of_the_judge(source):
+    judge = Brightness()
+    judge.classes = find_classes(9)
+    (nine,), (plain,) = read_images(source, 1, RECIPE, judge), read_images(source, 1, RECIPE, None)
+    assert (nine.classes.name, plain.classes.name) == ("9", "19")
+    assert (nine.mask == find_classes(9).to_ids(plain.mask, "labelTrainIds")).all()
+    assert (nine.mask != plain.mask).any()
 
 
 def test_an_edit_is_the_one_that_generate_would_make(previewer, editor, source):
@@ -107,7 +119,9 @@ def made(layout, change, flaw=None):
 
 
 def images(*layouts):
-    return [SourceImage("a", torch.zeros(3, 2, 2), np.zeros((2, 2), np.uint8), layout) for layout in layouts]
+    return [
+        SourceImage("a", torch.zeros(3, 2, 2), np.zeros((2, 2), np.uint8), layout, CITYSCAPES) for layout in layouts
+    ]
 
 
 def test_the_best_is_the_strongest_that_keeps_the_layout():

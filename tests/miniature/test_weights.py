@@ -134,7 +134,7 @@ assert "zsda" not in sys.modules
 
 
 def test_the_start_weights_fit_the_network():
-    arguments = OmegaConf.to_container(OmegaConf.load(conf_dir() / "model/miniature.yaml"))
+    arguments = {**OmegaConf.to_container(OmegaConf.load(conf_dir() / "model/miniature.yaml")), "num_classes": 19}
     for key in ("_target_", "weights", "pretrained"):
         arguments.pop(key)
     network = library_model(**arguments)

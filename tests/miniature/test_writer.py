@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from zsda.core.errors import ConfigError, StoreError
-from zsda.data.labels import CLASSES, LABEL_ID, to_label_ids, to_train_ids
+from zsda.data.labels import CITYSCAPES, CLASSES, LABEL_ID, to_label_ids
 from zsda.miniature import writer
 from zsda.miniature.looks.weather import LOOKS
 from zsda.miniature.street.style import CITY
@@ -63,7 +63,7 @@ def test_gta5_labels_are_palette_images_of_label_ids(world):
         with Image.open(world / "GTA5/labels" / name) as label:
             assert label.mode == "P"
             ids, palette = np.array(label), np.array(label.getpalette()).reshape(-1, 3)
-        train_ids = to_train_ids(ids, "labelIds")
+        train_ids = CITYSCAPES.to_ids(ids, "labelIds")
         assert len(np.unique(train_ids)) >= 6
         assert np.array_equal(to_label_ids(train_ids), ids)
         for row in CLASSES:
@@ -75,7 +75,7 @@ def test_both_encodings_agree_and_fit_the_image(world):
     for path in world.rglob("*_labelIds.png"):
         ids = np.array(Image.open(path))
         train_ids = np.array(Image.open(str(path).replace("labelIds", "labelTrainIds")))
-        assert ids.shape == (64, 128) and np.array_equal(to_train_ids(ids, "labelIds"), train_ids)
+        assert ids.shape == (64, 128) and np.array_equal(CITYSCAPES.to_ids(ids, "labelIds"), train_ids)
     image = Image.open(next(world.rglob("*_rgb_anon.png")))
     assert image.mode == "RGB" and image.size == (128, 64)
 

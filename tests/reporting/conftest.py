@@ -6,7 +6,7 @@ from zsda.reporting.comparison import Comparison
 
 @pytest.fixture
 def comparison():
-    """Two domains, one of them with an oracle and with a method of one seed."""
+    """Two targets, one of them with an oracle and with a method of one seed."""
     return Comparison(
         [
             result("oracle", "fog", 0, fog=50, day=30),
@@ -19,3 +19,12 @@ def comparison():
             result("source_only", None, 1, fog=24, snow=30, day=51),
         ]
     )
+
+
+@pytest.fixture
+def from_game():
+    """Two seeds of a baseline that saw the game alone, and of a method that adapted it to the day."""
+    return [
+        *(result("source_only", None, seed, source_setting="game", game=60 + seed, day=30 + seed) for seed in range(2)),
+        *(result("hiast", "day", seed, source_setting="game", game=56 + 2 * seed, day=40 + seed) for seed in range(2)),
+    ]

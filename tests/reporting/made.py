@@ -6,6 +6,7 @@ from pathlib import Path
 from zsda.core.files import digest, to_json, write_atomic
 from zsda.core.run_records import NetworkRecord, PhaseReport, RunHeader, RunRecord
 from zsda.core.runs import RunFolder
+from zsda.data.labels import find_classes
 from zsda.reporting.results import RunScores
 
 VIEWS = {
@@ -19,34 +20,43 @@ VIEWS = {
 WEIGHTS = b"weights"
 
 
-def make_run(root: Path, method: str, domain: str | None, seed: int, scores: Mapping[str, float] | None = None, **more):
-    """A run called ``<domain or day>_<method>_seed<seed>`` with ``scores``, setting -> mIoU.
+def make_run(root: Path, method: str, target: str | None, seed: int, scores: Mapping[str, float] | None = None, **more):
+    """A run called ``<target or source setting>_<method>_seed<seed>`` with ``scores``, setting -> mIoU.
 
     ``settings`` are recorded beside those that every run has.
     """
-    path = root / more.pop("name", f"{domain or 'day'}_{method}_seed{seed}")
+    source_setting = more.pop("source_setting", "day")
+    path = root / more.pop("name", f"{target or source_setting}_{method}_seed{seed}")
     phases = {"only": {"views": VIEWS.get(method, ["target"])}}
     settings = {"method": {"name": method, "phases": phases}, "seed": seed, **more.pop("settings", {})}
-    seen = None if set(phases["only"]["views"]) == {"source"} else domain
+    seen = None if set(phases["only"]["views"]) == {"source"} else target
     if seen is not None:
-        settings["domain"] = {"name": domain}
+        settings["domain"] = {"name": target}
     world = more.pop("world", "miniature")
     header = RunHeader(
         method=method,
         source="cityscapes train",
-        domain=seen,
+        source_setting=source_setting,
+        target=seen,
         unlabelled=None,
-        classes=["road"],
+        classes=more.pop("classes", find_classes(19).plain()),
         seed=seed,
         world=world,
-        experiment=domain,
+        experiment=target,
         size=[64, 128],
         network=NetworkRecord(
             option="smp", classes={"model": "zsda.models.library.library_model"}, arguments=more.pop("arguments", {})
         ),
-        **{"start_weights": None, "batch_size": 4, "optimizer": {}, "schedule": {}, **more.pop("header", {})},
+        **{
+            "domain": seen,
+            "start_weights": None,
+            "batch_size": 4,
+            "optimizer": {},
+            "schedule": {},
+            **more.pop("header", {}),
+        },
     )
-    choices = {"world": world, "experiment": str(domain)}
+    choices = {"world": world, "experiment": str(target)}
     record = RunRecord(header=header, settings=settings, choices=choices, phases=["only"])
     write_atomic(path / "run.json", to_json(record.model_dump()))
     write_atomic(path / "only/weights.safetensors", WEIGHTS)
@@ -93,6 +103,7 @@ def head(names, protocol, size=(64, 128), weights=WEIGHTS, files="a", left_out=(
         "provenance": {},
         "protocol": protocol,
         "size": list(size),
+        "classes": find_classes(19).plain(),
         "weights_digest": digest(weights),
         "files": dict.fromkeys(names, files),
         "left_out": list(left_out),
@@ -100,15 +111,17 @@ def head(names, protocol, size=(64, 128), weights=WEIGHTS, files="a", left_out=(
     }
 
 
-def result(method, domain, seed, generated_sets=None, **settings):
+def result(method, target, seed, generated_sets=None, source_setting="day", **settings):
     """What would be read of a run; scores in per cent."""
     return RunScores(
-        run=f"{domain or 'day'}_{method}_seed{seed}",
+        run=f"{target or source_setting}_{method}_seed{seed}",
         method=method,
-        domain=domain,
+        source_setting=source_setting,
+        target=target,
         seed=seed,
         protocol="sdgpa",
         size=(64, 128),
+        classes=find_classes(19).names,
         settings={name: summary(value / 100) for name, value in settings.items()},
         files={},
         generated_sets=generated_sets or {},

@@ -86,6 +86,16 @@ def test_methods_are_compared_in_one_setting(tmp_path, caplog, change, key):
     ]
 
 
+def test_runs_for_two_targets_are_no_seeds_of_each_other(tmp_path, caplog):
+    unnamed = {"batch_size": 4, "domain": None}
+    runs = [
+        RunFolder(make_run(tmp_path, "hiast", target, seed, settings={"rounds": seed}, header=unnamed))
+        for seed, target in enumerate(["day", "night"])
+    ]
+    warn_of_other_settings(runs)
+    assert not caplog.messages
+
+
 def test_what_a_method_changes_in_its_data_is_its_own(tmp_path, caplog):
     warn_of_other_settings(
         [

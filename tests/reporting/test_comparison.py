@@ -10,16 +10,16 @@ from zsda.reporting.comparison import BASELINE, Comparison
 from zsda.reporting.seeds import Summary
 
 
-def test_domains_and_methods_are_ordered_as_in_the_paper(comparison):
-    assert comparison.domains == ["snow", "fog"]
+def test_targets_and_methods_are_ordered_as_in_the_paper(comparison):
+    assert comparison.targets == ["snow", "fog"]
     assert comparison.methods == ["source_only", "sdgpa", "oracle", "mine"]
     assert comparison.seeds == [0, 1]
 
 
 def test_gain_and_share(comparison):
     assert comparison.target("sdgpa", "fog") == {0: pytest.approx(0.34), 1: pytest.approx(0.36)}
-    assert comparison.day("sdgpa", "fog") == {0: pytest.approx(0.46), 1: pytest.approx(0.42)}
-    assert comparison.day("source_only", "fog") == comparison.day("source_only", "snow")
+    assert comparison.source("sdgpa", "fog") == {0: pytest.approx(0.46), 1: pytest.approx(0.42)}
+    assert comparison.source("source_only", "fog") == comparison.source("source_only", "snow")
     # Seed by seed: 34 - 20 and 36 - 24.
     assert comparison.gain("sdgpa", BASELINE, ["fog"]) == Summary(
         pytest.approx(0.13), pytest.approx(0.0141421, abs=1e-6), 2
@@ -45,15 +45,15 @@ def test_an_oracle_that_is_no_better_is_no_measure():
     assert comparison.gain("sdgpa", BASELINE, ["fog"]).mean == pytest.approx(0.02)
 
 
-def test_a_method_without_one_of_the_domains_has_no_mean_over_them(comparison):
+def test_a_method_without_one_of_the_targets_has_no_mean_over_them(comparison):
     assert comparison.mean_target("oracle") is None
     # Seed 0: (40 + 34) / 2 = 37, seed 1: (44 + 36) / 2 = 40.
     assert comparison.mean_target("sdgpa") == Summary(pytest.approx(0.385), pytest.approx(0.0212132, abs=1e-6), 2)
-    assert comparison.mean_day("sdgpa") == Summary(pytest.approx(0.43), pytest.approx(0.0282843, abs=1e-6), 2)
-    assert comparison.mean_day("oracle").mean == pytest.approx(0.3)
+    assert comparison.mean_source("sdgpa") == Summary(pytest.approx(0.43), pytest.approx(0.0282843, abs=1e-6), 2)
+    assert comparison.mean_source("oracle").mean == pytest.approx(0.3)
 
 
-def test_differences_are_of_the_seeds_that_both_have_and_averaged_over_domains_first(comparison):
+def test_differences_are_of_the_seeds_that_both_have_and_averaged_over_targets_first(comparison):
     both = ["snow", "fog"]
     # Seed 0: (10 + 14) / 2 = 12, seed 1: (14 + 12) / 2 = 13.
     assert comparison.gain("sdgpa", "source_only", both) == Summary(
@@ -61,7 +61,7 @@ def test_differences_are_of_the_seeds_that_both_have_and_averaged_over_domains_f
     )
     assert comparison.gain("source_only", "sdgpa", both).mean == pytest.approx(-0.125)
     # Seed 0: (-3 - 1) / 2 = -2, seed 1: (-11 - 9) / 2 = -10.
-    assert comparison.day_gain("sdgpa", "source_only", both) == Summary(
+    assert comparison.source_gain("sdgpa", "source_only", both) == Summary(
         pytest.approx(-0.06), pytest.approx(0.0565685, abs=1e-6), 2
     )
     assert comparison.gain("oracle", "sdgpa", ["fog"]) == Summary(pytest.approx(0.16), None, 1)
@@ -69,7 +69,7 @@ def test_differences_are_of_the_seeds_that_both_have_and_averaged_over_domains_f
     assert comparison.gain("sdgpa", "nobody", ["fog"]) is None
 
 
-def test_the_share_over_domains_is_that_of_the_mean_gains():
+def test_the_share_over_targets_is_that_of_the_mean_gains():
     comparison = Comparison(
         [
             result("source_only", None, 0, fog=20, snow=30),
@@ -111,23 +111,57 @@ def test_the_score_can_be_chosen():
 
 def test_settings_that_are_no_condition_are_no_targets():
     comparison = Comparison([result("source_only", None, 0, fog=20, day=47, edited=40, rendered=30)])
-    assert comparison.domains == ["fog"]
+    assert comparison.targets == ["fog"]
 
 
-def test_domains_can_be_chosen(comparison):
+def test_a_source_is_no_target_of_its_own_and_another_setting_is(from_game):
+    comparison = Comparison(from_game[:2])
+    assert (comparison.source_setting, comparison.targets) == ("game", ["day"])
+    assert comparison.source("source_only", "day") == {0: pytest.approx(0.60), 1: pytest.approx(0.61)}
+    by_day = Comparison([result("source_only", None, 0, game=30, day=60)])
+    assert (by_day.source_setting, by_day.targets) == ("day", ["game"])
+    assert by_day.mean_source("source_only").mean == pytest.approx(0.6)
+
+
+def test_one_source_is_compared_with_another_target(from_game):
+    comparison = Comparison(from_game)
+    assert comparison.targets == ["day"]
+    assert comparison.plain("day") == {
+        "source_only": {"target": pytest.approx(0.305), "source": pytest.approx(0.605)},
+        "hiast": {"target": pytest.approx(0.405), "source": pytest.approx(0.57)},
+    }
+    assert comparison.gain("hiast", BASELINE, ["day"]).mean == pytest.approx(0.1)
+    # Seed 0: 56 - 60, seed 1: 58 - 61.
+    assert comparison.source_gain("hiast", BASELINE, ["day"]).mean == pytest.approx(-0.035)
+    unadapted = [result("source_only", None, 4, source_setting="game", game=60)]
+    assert Comparison(unadapted).mean_source("source_only").mean == pytest.approx(0.6)
+    assert Comparison(unadapted).seeds == [4]
+
+
+def test_runs_of_two_sources_are_refused(comparison, from_game):
+    message = (
+        "fog_oracle_seed0 starts from day and game_source_only_seed0 from game, which do not compare; choose runs of one source "
+        r"with runs=\.\.\."
+    )
+    with pytest.raises(StoreError, match=message) as refused:
+        Comparison([*comparison.results, *from_game])
+    assert "\n" not in str(refused.value)
+
+
+def test_targets_can_be_chosen(comparison):
     chosen = Comparison(comparison.results, ["fog"])
-    assert chosen.domains == ["fog"]
-    assert chosen.plain("fog")["sdgpa"] == {"target": pytest.approx(0.35), "day": pytest.approx(0.44)}
+    assert chosen.targets == ["fog"]
+    assert chosen.plain("fog")["sdgpa"] == {"target": pytest.approx(0.35), "source": pytest.approx(0.44)}
     assert list(chosen.plain("fog")) == ["source_only", "sdgpa", "oracle", "mine"]
-    assert chosen.plain("snow") == {"source_only": {"target": pytest.approx(0.3), "day": pytest.approx(0.49)}}
+    assert chosen.plain("snow") == {"source_only": {"target": pytest.approx(0.3), "source": pytest.approx(0.49)}}
 
 
-def test_runs_for_other_domains_than_those_chosen_do_not_count(comparison):
+def test_runs_for_other_targets_than_those_chosen_do_not_count(comparison):
     twice = replace(result("sdgpa", "fog", 1, fog=1), run="mine")
     late = [result("sdgpa", "fog", 7, fog=30), result("source_only", None, 8, rain=30)]
     chosen = Comparison([*comparison.results, twice, *late], ["snow"])
     assert (chosen.methods, chosen.seeds) == (["source_only", "sdgpa"], [0, 1])
-    assert {run.domain for run in chosen.results} == {None, "snow"}
+    assert {run.target for run in chosen.results} == {None, "snow"}
 
 
 def test_runs_scored_on_edits_alone_have_seeds():

@@ -4,6 +4,7 @@ import io
 import numpy as np
 import torch
 
+from zsda.data.labels import CITYSCAPES
 from zsda.generation.domains import Domain
 from zsda.generation.preview import Edit, Scales, SourceImage, Trial
 from zsda.reporting.contact import contact_sheet, trials_csv, trials_table
@@ -17,7 +18,7 @@ def edit(grey, layout=0.5, flaw=None):
 
 def images(count, layout=0.8):
     canvas, mask = torch.full((3, 16, 32), 200, dtype=torch.uint8), np.zeros((16, 32), np.uint8)
-    return [SourceImage(f"leftImg8bit/train/a/{n}.png", canvas, mask, layout) for n in range(count)]
+    return [SourceImage(f"leftImg8bit/train/a/{n}.png", canvas, mask, layout, CITYSCAPES) for n in range(count)]
 
 
 def test_rows_are_text_guidance_and_columns_image_guidance():

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,8 +14,9 @@ from zsda.reporting.comparison import Comparison
 from zsda.reporting.formats import latex, markdown, screen, table_csv, wide_console
 from zsda.reporting.grids import grids
 from zsda.reporting.layout import kept_layouts
-from zsda.reporting.published import QUOTED
+from zsda.reporting.published import QUOTED, compares
 
+DOCS = Path(__file__).parents[2] / "docs"
 AGAINST = ["source_only", "sdgpa"]
 CAPTION = "mIoU in %, protocol sdgpa, input 64x128, mean ± sample standard deviation over seeds 0, 1."
 NOISE = (
@@ -29,7 +32,7 @@ def titles(tables):
 
 
 def rows(csv_bytes):
-    return {(row["method"], row["domain"]): row for row in csv.DictReader(io.StringIO(csv_bytes.decode()))}
+    return {(row["method"], row["target"]): row for row in csv.DictReader(io.StringIO(csv_bytes.decode()))}
 
 
 def test_the_markdown(comparison):
@@ -97,6 +100,70 @@ Mean gain over source_only on the target in % of that of oracle. {CAPTION}
     )
 
 
+def test_the_tables_of_another_source_say_so(from_game):
+    tables = grids(Comparison(from_game), ["source_only"])
+    assert (
+        markdown(tables)
+        == f"""\
+### On the target and in game
+
+| method | day | game |
+| --- | ---: | ---: |
+| source_only | 30.5 ± 0.7 | 60.5 ± 0.7 |
+| hiast | 40.5 ± 0.7 | 57.0 ± 1.4 |
+
+{CAPTION}
+
+### Against source_only, on the target
+
+| method | day |
+| --- | ---: |
+| hiast | +10.0 ± 0.0 |
+
+Points more than source_only on the target, seed by seed. {CAPTION} {NOISE}
+
+### Against source_only, in game
+
+| method | day |
+| --- | ---: |
+| hiast | ≈ -3.5 ± 0.7 |
+
+Points more than source_only in game, seed by seed. {CAPTION} {NOISE}
+"""
+    )
+    text = latex(tables)
+    assert "\\caption{On the target and in game. mIoU" in text
+    assert "method & day & game \\\\\n" in text
+    assert "\\caption{Against source\\_only, in game. Points more than source\\_only in game, seed by seed." in text
+    hiast = rows(table_csv(Comparison(from_game), ["source_only"]))["hiast", "day"]
+    assert (float(hiast["target_mean"]), float(hiast["source_mean"])) == (pytest.approx(0.405), pytest.approx(0.57))
+    assert float(hiast["source_gain_over_source_only"]) == pytest.approx(-0.035)
+    assert hiast["source_gain_over_source_only_noise"] == "1"
+
+
+def test_the_tables_of_the_study_are_those_of_its_scores():
+    by_run = {}
+    for row in csv.DictReader((DOCS / "miniature_scores.csv").open()):
+        by_run.setdefault((row["method"], row["target"] or None, int(row["seed"])), {})[row["setting"]] = row
+    results = [
+        result(*about, **{setting: 200 * float(row["miou_present"]) for setting, row in of_run.items()})
+        for about, of_run in by_run.items()
+    ]
+    comparison = Comparison(results, ["night", "snow", "fog"], "miou_present")
+    made = [table.split("\n\n")[:2] for table in markdown(grids(comparison, AGAINST)).split("### ")[1:]]
+    assert [title for title, _ in made] == [
+        "On the target and by day",
+        "Against source_only, on the target",
+        "Against source_only, by day",
+        "Against sdgpa, on the target",
+        "Against sdgpa, by day",
+        "Of the way from source_only to oracle",
+    ]
+    study = (DOCS / "study.md").read_text()
+    for title, table in made:
+        assert f"### {title}\n\n{table}\n\n" in study
+
+
 def test_tables_without_rows_are_left_out():
     day = grids(Comparison([result("source_only", None, 4, day=50)]), AGAINST)
     assert titles(day) == ["On the target and by day"]
@@ -126,7 +193,7 @@ def test_numbers_in_brackets_are_explained_where_there_are_any():
     assert not any(word in " ".join(differing[1].caption) for word in ("2.48", "1.24", "5 seeds", "3 seeds"))
 
 
-def test_a_table_of_chosen_domains_tells_of_runs_for_them_alone():
+def test_a_table_of_chosen_targets_tells_of_runs_for_them_alone():
     night = [result(name, "night", seed, night=20 + seed) for name in ("whole", "sdgpa") for seed in range(3)]
     fog = [result(name, "fog", seed, fog=20 + seed) for name in ("oracle", "sdgpa") for seed in range(5)]
     unscored = result("reversed", "night", 4, fog=20)
@@ -136,7 +203,7 @@ def test_a_table_of_chosen_domains_tells_of_runs_for_them_alone():
     assert table.caption[0].endswith("over seeds 0, 1, 2.")
 
 
-def test_layouts_are_compared_for_oracles_scored_on_edits_of_their_own_domain(caplog):
+def test_layouts_are_compared_for_oracles_scored_on_edits_of_their_own_target(caplog):
     comparison = Comparison(
         [
             result("oracle", "fog", 0, SETS, fog=60, rendered=70, edited=35),
@@ -177,13 +244,21 @@ def test_quoted_rows_stand_beside_and_are_said_to_be_quoted(comparison):
     )
 
 
+def test_what_is_quoted_is_of_a_day_source():
+    run = replace(result("sdgpa", "fog", 0, fog=60), as_published=True, size=(512, 1024))
+    assert compares([run])
+    assert not compares([replace(run, source_setting="game")])
+    assert not compares([replace(run, protocol="full")])
+    assert not compares([replace(run, as_published=False)])
+
+
 def test_the_means_of_what_is_quoted_are_those_of_the_papers_table():
     five = ["night", "snow", "rain", "fog", "game"]
     assert [row.mean(five).mean for row in QUOTED] == [pytest.approx(0.4502), pytest.approx(0.4526)]
     assert QUOTED[0].mean(["night", "dusk"]) is None
 
 
-def test_the_csv_holds_shares_of_one_for_each_method_and_domain(comparison):
+def test_the_csv_holds_shares_of_one_for_each_method_and_target(comparison):
     found = rows(table_csv(comparison, [*AGAINST, "nobody"]))
     assert len(found) == 4 + 2 + 2, "two methods in both domains, two in fog alone; means of those in both"
     sdgpa = found["sdgpa", "fog"]
@@ -195,10 +270,10 @@ def test_the_csv_holds_shares_of_one_for_each_method_and_domain(comparison):
     )
     assert float(sdgpa["target_mean"]) == pytest.approx(0.35)
     assert float(sdgpa["target_std"]) == pytest.approx(0.0141421, abs=1e-6)
-    assert float(sdgpa["day_mean"]) == pytest.approx(0.44)
+    assert float(sdgpa["source_mean"]) == pytest.approx(0.44)
     assert float(sdgpa["gain_over_source_only"]) == pytest.approx(0.13)
     assert float(sdgpa["gain_over_source_only_std"]) == pytest.approx(0.0141421, abs=1e-6)
-    assert (sdgpa["gain_over_source_only_noise"], sdgpa["day_gain_over_source_only_noise"]) == ("0", "1")
+    assert (sdgpa["gain_over_source_only_noise"], sdgpa["source_gain_over_source_only_noise"]) == ("0", "1")
     assert float(sdgpa["share_of_oracle"]) == pytest.approx(0.14 / 0.30)
     assert sdgpa["gain_over_sdgpa"] == ""
     assert float(found["source_only", "fog"]["gain_over_sdgpa"]) == pytest.approx(-0.13)
@@ -217,6 +292,9 @@ def test_latex_is_booktabs_with_every_sign_escaped(comparison):
     assert r"oracle & -- & 50.0 (1) & -- & 30.0 (1) \\" in text
     assert r"50\%\_of\{x\}\&\textbackslash{}y & --" in text
     assert r"47 \%" in text
+    assert r"method & snow & fog & mean & day \\" in text
+    assert r"\caption{On the target and by day. mIoU in \%, protocol sdgpa" in text
+    assert r"\caption{Against sdgpa, by day. Points more than sdgpa by day, seed by seed." in text
     assert text.isascii()
     for number, table in enumerate(text.split("\\begin{table}")[1:]):
         columns = len(re.search(r"\\begin{tabular}{(l?r*)}", table).group(1))

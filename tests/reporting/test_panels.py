@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zsda.reporting.panels import picture_sheet, write_picture_sheet
+from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.reporting.panels import LabelMap, picture_sheet, write_picture_sheet
 
 PHOTO = np.full((4, 8, 3), (200, 10, 60), np.uint8)
 LABELS = np.array([[10] * 4 + [255] * 4] * 4, np.uint8)
@@ -17,7 +18,7 @@ def coloured(sheet, colour):
 
 
 def test_pictures_lie_in_rows_and_columns_at_the_asked_size():
-    labels = np.kron(LABELS, np.ones((3, 3), np.uint8))  # of another size than the photograph
+    labels = LabelMap(np.kron(LABELS, np.ones((3, 3), np.uint8)), CITYSCAPES)  # of another size than the photograph
     sheet = picture_sheet(["photo", "labels"], [[PHOTO, labels], [PHOTO, labels]], scale=10)
     (left, top, right, bottom), pixels = coloured(sheet, (200, 10, 60))
     assert (right - left, bottom - top) == (80, 40 + 6 + 40)
@@ -34,10 +35,16 @@ def test_labels_keep_their_colours_and_photographs_are_smoothed():
     steps = np.array([[0, 10]], np.uint8)
     (photo_colours, label_colours) = (
         {tuple(pixel) for pixel in np.asarray(picture_sheet([""], [[panel]], scale=32))[28:-12, 12:-12].reshape(-1, 3)}
-        for panel in (np.repeat(steps[..., None] * 20, 3, axis=2), steps)
+        for panel in (np.repeat(steps[..., None] * 20, 3, axis=2), LabelMap(steps, CITYSCAPES))
     )
     assert label_colours <= {(128, 64, 128), SKY, (250, 250, 248)}
     assert len(photo_colours) > 10
+
+
+def test_each_label_map_has_the_colours_of_its_own_classes():
+    nine = LabelMap(np.array([[0, 10]], np.uint8), find_classes("9"))  # sky, and no class of these
+    sheet = np.asarray(picture_sheet(["", ""], [[nine, LabelMap(nine.ids, CITYSCAPES)]], scale=32))
+    assert sheet[-20, [12, 12 + 63, 12 + 64 + 6, -13]].tolist() == [list(SKY), [0, 0, 0], [128, 64, 128], list(SKY)]
 
 
 def test_a_caption_stands_over_its_column_and_fits():

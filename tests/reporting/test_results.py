@@ -7,6 +7,7 @@ import pytest
 from tests.reporting.made import add_epochs, add_scores, make_run
 from zsda.core.errors import StoreError
 from zsda.core.runs import matching_runs
+from zsda.data.labels import find_classes
 from zsda.reporting.results import read_results, results_csv
 
 
@@ -18,25 +19,35 @@ def test_each_run_tells_what_it_is_and_what_it_reached(tmp_path):
     make_run(tmp_path, "sdgpa", "fog", 3, {"day": 0.5, "fog": 0.4})
     make_run(tmp_path, "source_only", "night", 1, {"day": 0.6})
     adapted, source = sorted(read(tmp_path), key=lambda result: result.method)
-    assert (adapted.run, adapted.method, adapted.domain, adapted.seed) == ("fog_sdgpa_seed3", "sdgpa", "fog", 3)
+    assert (adapted.run, adapted.method, adapted.target, adapted.seed) == ("fog_sdgpa_seed3", "sdgpa", "fog", 3)
     assert (adapted.protocol, adapted.size) == ("sdgpa", (64, 128))
     assert adapted.settings["fog"] == {"miou": 0.4, "miou_present": 0.2, "accuracy": 0.9}
-    assert source.domain is None, "a domain that it saw nothing of"
+    assert source.target is None, "a target that it saw nothing of"
+    assert {adapted.source_setting, source.source_setting} == {"day"}
     assert not adapted.as_published, "in the miniature world"
 
 
-def test_the_source_under_classical_weather_belongs_to_its_domain(tmp_path):
+def test_the_source_under_classical_weather_belongs_to_its_target(tmp_path):
     make_run(tmp_path, "classical", "fog", 0, {"fog": 0.4})
-    assert [result.domain for result in read(tmp_path)] == ["fog"]
+    assert [result.target for result in read(tmp_path)] == ["fog"]
 
 
-def test_a_run_whose_domain_was_not_named_is_one_without_a_domain(tmp_path):
+def test_a_run_whose_target_was_not_named_is_one_without_a_target(tmp_path):
     make_run(tmp_path, "classical", None, 0, {"fog": 0.4}, settings={"data": {"weather": "rain"}})
     make_run(tmp_path, "sdgpa", None, 0, {"fog": 0.4}, world="real")
     make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
-    found = {(result.method, result.domain): result for result in read(tmp_path)}
+    found = {(result.method, result.target): result for result in read(tmp_path)}
     assert list(found) == [("classical", None), ("sdgpa", None), ("sdgpa", "fog")]
     assert not found["sdgpa", None].as_published
+
+
+def test_source_and_target_are_those_of_the_header(tmp_path):
+    make_run(tmp_path, "source_only", None, 0, {"game": 0.6, "day": 0.3}, source_setting="game")
+    make_run(tmp_path, "hiast", "day", 0, {"day": 0.4}, source_setting="game", header={"domain": None})
+    assert [(result.run, result.source_setting, result.target) for result in read(tmp_path)] == [
+        ("day_hiast_seed0", "game", "day"),
+        ("game_source_only_seed0", "game", None),
+    ]
 
 
 def test_a_training_as_published_is_known(tmp_path):
@@ -89,6 +100,11 @@ def test_what_is_left_out_is_said(tmp_path, caplog):
             "fog_sdgpa_seed0 and fog_sdgpa_seed1 were scored on different images of fog; evaluate both",
         ),
         ({}, {"size": (32, 64)}, r"different input sizes: 64x128 \(fog_sdgpa_seed0\), 32x64 \(fog_sdgpa_seed1\)"),
+        (
+            {},
+            {"classes": find_classes(9).plain()},
+            "fog_sdgpa_seed0 tells 19 classes apart and fog_sdgpa_seed1 others, 9; choose runs that compare with runs=",
+        ),
     ],
 )
 def test_what_does_not_compare_is_refused(tmp_path, first, second, message):
@@ -142,7 +158,7 @@ def test_the_csv_has_a_row_for_each_run_and_setting(tmp_path):
     make_run(tmp_path, "sdgpa", "fog", 1, {"fog": 0.375})
     rows = list(csv.reader(io.StringIO(results_csv(read(tmp_path)).decode())))
     assert rows == [
-        ["run", "method", "domain", "seed", "setting", "protocol", "miou", "miou_present", "accuracy"],
+        ["run", "method", "target", "seed", "setting", "protocol", "miou", "miou_present", "accuracy"],
         ["day_source_only_seed0", "source_only", "", "0", "day", "sdgpa", "0.5", "0.25", "0.9"],
         ["day_source_only_seed0", "source_only", "", "0", "fog", "sdgpa", "0.25", "0.125", "0.9"],
         ["fog_sdgpa_seed1", "sdgpa", "fog", "1", "fog", "sdgpa", "0.375", "0.1875", "0.9"],
@@ -174,17 +190,24 @@ def test_oracle_selection_takes_the_best_kept_epoch_for_each_target(tmp_path):
     )
     source = make_run(tmp_path, "source_only", None, 0)
     add_epochs(source, {15: {"day": 0.6, "fog": 0.3, "snow": 0.1}, 30: {"day": 0.7, "fog": 0.2, "snow": 0.2}})
-    assert [(r.run, r.domain, r.epoch, r.settings["day"]["miou"]) for r in read(tmp_path, select_by="miou")] == [
+    assert [(r.run, r.target, r.epoch, r.settings["day"]["miou"]) for r in read(tmp_path, select_by="miou")] == [
         ("day_source_only_seed0", "fog", 15, 0.6),
         ("day_source_only_seed0", "snow", 30, 0.7),
         ("fog_sdgpa_seed0", "fog", 20, 0.5),
     ]
     assert [result.settings["fog"]["miou"] for result in read(tmp_path, select_by="miou")] == [0.3, 0.2, 0.6]
     written = list(csv.DictReader(io.StringIO(results_csv(read(tmp_path, select_by="miou")).decode())))
-    assert {(row["domain"], row["oracle selection: epoch"]) for row in written} == {
+    assert {(row["target"], row["oracle selection: epoch"]) for row in written} == {
         *(("fog", epoch) for epoch in ("15", "20")),
         ("snow", "30"),
     }
+
+
+def test_oracle_selection_knows_the_source_from_the_targets(tmp_path):
+    run = make_run(tmp_path, "source_only", None, 0, source_setting="game")
+    add_epochs(run, {10: {"game": 0.5, "day": 0.4}, 30: {"game": 0.6, "day": 0.3}})
+    (result,) = read(tmp_path, select_by="miou")
+    assert (result.target, result.epoch, result.settings["game"]["miou"]) == ("day", 10, 0.5)
 
 
 def test_epochs_scored_in_parts_belong_together(tmp_path):

@@ -1,21 +1,24 @@
 """How the parts of the small editor are trained."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import Dataset
 
 from tools.small_editor.parts import Part
 from zsda.core.precision import is_fast_in_bf16
 from zsda.core.seeds import hash32
+from zsda.training.schedules import Horizon
+from zsda.training.task import TrainingTask
 
 SHIFT = 3.0
 """How far the noise levels in training are shifted towards much noise (Esser et al., ICML 2024, section 5.3.2).
@@ -82,20 +85,28 @@ class EditPairs(Dataset[dict[str, Any]]):
         return {"before": before, "after": after, "sentence": int(rng.choice(self._sentences[look]))}
 
 
-class _Trained(L.LightningModule):
-    """AdamW with a short rise and a cosine to zero."""
+def _rise_and_fall(optimizer: Optimizer, horizon: Horizon) -> dict[str, Any]:
+    """A short rise and a cosine to zero, as a `zsda.training.schedules.Schedule`."""
+    rise = min(500.0 / horizon.steps, 0.3)
+    (group,) = optimizer.param_groups
+    schedule = OneCycleLR(optimizer, group["lr"], horizon.steps, pct_start=rise, cycle_momentum=False)
+    return {"scheduler": schedule, "interval": "step"}
 
-    def __init__(self, lr: float, steps: int) -> None:
-        super().__init__()
-        self._lr, self._steps = lr, steps
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union
-        optimizer = torch.optim.AdamW(self.parameters(), self._lr, weight_decay=1e-3, foreach=True)
-        rise = min(500.0 / self._steps, 0.3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self._lr, self._steps, pct_start=rise, cycle_momentum=False
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+class _Trained(TrainingTask):
+    """A network under AdamW."""
+
+    def __init__(self, network: Part, lr: float, steps: int) -> None:
+        super().__init__(_rise_and_fall, steps, "step")
+        self.part, self._lr = network.to(memory_format=torch.channels_last), lr
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Returns the network."""
+        return {"weights": self.part}
+
+    def make_optimizers(self) -> Sequence[Optimizer]:
+        """Returns its optimiser."""
+        return [torch.optim.AdamW(self.part.parameters(), self._lr, weight_decay=1e-3, foreach=True)]
 
 
 class AutoencoderTask(_Trained):
@@ -108,16 +119,15 @@ class AutoencoderTask(_Trained):
     """
 
     def __init__(self, autoencoder: Part, lr: float, steps: int) -> None:
-        super().__init__(lr, steps)
-        self.autoencoder = autoencoder.to(memory_format=torch.channels_last)
+        super().__init__(autoencoder, lr, steps)
 
     def training_step(self, images: Tensor, _index: int) -> Tensor:
         """Takes crops [B, 3, s, s]."""
         images = images.contiguous(memory_format=torch.channels_last)
-        latents = self.autoencoder.encode(images).latents
+        latents = self.part.encode(images).latents
         # The denoiser's latents will be a little off; the decoder must not make more of it.
         noisy = latents + 0.05 * torch.randn_like(latents)
-        error = self.autoencoder.decode(noisy).sample.float() - images
+        error = self.part.decode(noisy).sample.float() - images
         edges = sum(torch.diff(error, dim=axis).abs().mean() for axis in (2, 3))
         spread = latents.float().mean().square() + (latents.float().std() - 1.0).square()
         self.log("train/psnr", 10 * torch.log10(4 / error.square().mean()), prog_bar=True, on_step=True, on_epoch=True)
@@ -137,14 +147,21 @@ class DenoisingTask(_Trained):
         scale: what latents are multiplied by before noise is added.
         lr: highest learning rate.
         steps: of the whole training.
+        ema: share of itself that the average, which is the result, keeps at every step.
     """
 
-    def __init__(self, unet: Part, scheduler: Part, sentences: Tensor, scale: float, lr: float, steps: int) -> None:
-        super().__init__(lr, steps)
-        self.unet = unet.to(memory_format=torch.channels_last)
+    def __init__(
+        self, unet: Part, scheduler: Part, sentences: Tensor, scale: float, lr: float, steps: int, ema: float
+    ) -> None:
+        super().__init__(unet, lr, steps)
+        self._averaged = self.average(self.part, ema, start=min(100, steps // 2))
         self._scheduler, self._sentences, self._scale = scheduler, sentences, scale
 
-    def _loss(self, batch: dict[str, Any], draw: Tensor) -> Tensor:
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Returns the averaged denoiser."""
+        return {"weights": self._averaged.module}
+
+    def _loss(self, unet: nn.Module, batch: dict[str, Any], draw: Tensor) -> Tensor:
         before, target, sentence = batch["before"], batch["after"] * self._scale, batch["sentence"]
         without_text, without_image = draw < 0.1, (draw >= 0.05) & (draw < 0.15)
         sentence = torch.where(without_text, len(self._sentences) - 1, sentence)
@@ -156,27 +173,30 @@ class DenoisingTask(_Trained):
         noisy = self._scheduler.add_noise(target, noise, times)
         inputs = torch.cat([noisy, before], dim=1).contiguous(memory_format=torch.channels_last)
         words = self._sentences.to(target.device)[sentence]
-        return F.mse_loss(self.unet(inputs, times, words).sample.float(), target)
+        return F.mse_loss(unet(inputs, times, words).sample.float(), target)
 
     def training_step(self, batch: dict[str, Any], _index: int) -> Tensor:
         """Takes ``before`` and ``after`` [B, C, h, h] and ``sentence`` [B]."""
-        loss = self._loss(batch, torch.rand(len(batch["sentence"]), device=self.device))
+        loss = self._loss(self.part, batch, torch.rand(len(batch["sentence"]), device=self.device))
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["sentence"]))
         return loss
 
     def on_validation_epoch_start(self) -> None:
         """Draws the same noise in every validation."""
-        self._drawn = torch.get_rng_state()
+        self._drawn, self._losses = torch.get_rng_state(), list[float]()
         torch.manual_seed(0)
 
     def on_validation_epoch_end(self) -> None:
         """Lets the training draw as if there had been no validation."""
         torch.set_rng_state(self._drawn)
+        self.watched = {"val/loss": math.fsum(self._losses) / len(self._losses)}
 
     def validation_step(self, batch: dict[str, Any], _index: int) -> None:
-        """Logs the loss with both conditions on scenes that are not trained on."""
+        """Logs the loss of the average with both conditions on scenes that are not trained on."""
         count = len(batch["sentence"])
-        self.log("val/loss", self._loss(batch, torch.ones(count, device=self.device)), prog_bar=True, batch_size=count)
+        loss = self._loss(self._averaged.module, batch, torch.ones(count, device=self.device))
+        self._losses.append(loss.item())
+        self.log("val/loss", loss, prog_bar=True, batch_size=count)
 
 
 def train_text_encoder(

@@ -7,9 +7,7 @@ checkout and takes its own options from ``tools/small_editor/conf``, the others 
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
@@ -17,7 +15,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
 from zsda.core.command import choices, command
-from zsda.core.config import loader_workers, plain, precision_of, seed_of, trainer_factory
+from zsda.core.config import Machine, build_machine, plain, seed_of
 from zsda.core.errors import ConfigError
 from zsda.core.locks import owned
 from zsda.core.provenance import provenance
@@ -50,33 +48,29 @@ def main(config: DictConfig) -> None:
         raise ConfigError(f"held_out={config.held_out}; expected at least 1 and fewer than scenes={config.scenes}")
     if config.machine.devices != 1:
         raise ConfigError(f"machine.devices={config.machine.devices}; so small an editor is trained on one device")
-    from tools.small_editor.training import PHASES, STEPS_PER_EPOCH
+    from tools.small_editor.training import PHASES
 
     for phase in PHASES:
-        steps = config[phase].steps
-        if steps < 1 or steps % STEPS_PER_EPOCH:
-            raise ConfigError(
-                f"{phase}.steps={steps}; expected a multiple of {STEPS_PER_EPOCH}, after which it is saved"
-            )
+        if not isinstance(config[phase].steps, int) or config[phase].steps < 1:
+            raise ConfigError(f"{phase}.steps={config[phase].steps}; expected a whole number of at least 1")
     run = RunFolder(Path(config.out))
-    trainer = trainer_factory(config.trainer, config.machine)
+    machine = build_machine(config)
     whole = plain(config)
     settings = {key: whole[key] for key in _COMPARED}
-    settings["trainer"] = {"precision": precision_of(config.trainer, config.machine)}
+    settings["trainer"] = {"precision": machine.precision}
     with owned(run.path):
         run.claim(RunRecord(header=None, settings=settings, choices=choices(), phases=list(PHASES)), provenance())
-        _train(config, run, trainer)
+        _train(config, run, machine)
 
 
-def _train(config: DictConfig, run: RunFolder, trainer: Callable[..., Any]) -> None:
+def _train(config: DictConfig, run: RunFolder, machine: Machine) -> None:
     from tools.small_editor.pairs import PicturePairs
     from tools.small_editor.parts import save_editor
     from tools.small_editor.training import EditorTraining
 
-    workers = loader_workers(config.machine)
     pairs = PicturePairs(run.path / "pairs", config.scenes, tuple(config.size))
-    pairs.render(workers)
-    training = EditorTraining(run, pairs, trainer, seed_of(config), workers)
+    pairs.render(machine.workers)
+    training = EditorTraining(run, pairs, machine.trainer, seed_of(config), machine.workers)
     autoencoder = training.autoencoder(**config.autoencoder)
     latents, scale = training.latents(autoencoder)
     autoencoder.register_to_config(scaling_factor=scale)

@@ -2,23 +2,16 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import (
-    Callback,
-    EMAWeightAveraging,
-    LearningRateMonitor,
-    ModelCheckpoint,
-    RichProgressBar,
-)
 from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tools.small_editor.instructions import instructions, is_held_out, save_tokenizer
@@ -41,17 +34,18 @@ from tools.small_editor.tasks import (
     train_text_encoder,
 )
 from zsda.core.files import to_json, write_atomic
-from zsda.core.run_records import PhaseReport
 from zsda.core.runs import PhaseFolder, RunFolder
+from zsda.core.signals import outlive_signals
 from zsda.data.samplers import EpochSampler
-from zsda.models.weights import load_weights, save_weights
-from zsda.training.callbacks import AtomicCheckpoints, EpochLines, EpochSeed
+from zsda.models.weights import load_weights
+from zsda.training.fit import Engine, Length, fit
+from zsda.training.task import TrainingTask
 
 _log = logging.getLogger(__name__)
 
 PHASES = ("autoencoder", "denoiser")
 STEPS_PER_EPOCH = 500
-"""Between two checkpoints; every part takes a multiple of them."""
+"""Between two checkpoints."""
 
 
 class EditorTraining:
@@ -73,11 +67,9 @@ class EditorTraining:
 
     def autoencoder(self, steps: int, batch_size: int, crop: int, lr: float) -> Part:
         """Trains the autoencoder on random crops."""
-        self._reseed()
-        task = AutoencoderTask(make_autoencoder(), lr, steps)
         crops = RandomCrops(self._shards, STEPS_PER_EPOCH * batch_size, crop, self._seed)
-        self._fit("autoencoder", task, task.autoencoder, self._loader(crops, batch_size), steps)
-        return task.autoencoder.eval()
+        data = _Data(crops, batch_size, self._num_workers, self._seed)
+        return self._fit("autoencoder", lambda: AutoencoderTask(make_autoencoder(), lr, steps), data, steps)
 
     def text_encoder(self) -> tuple[Part, Part, Tensor, list[list[int]]]:
         """Trains the text encoder, or takes it up.
@@ -140,76 +132,62 @@ class EditorTraining:
         ema: float,
     ) -> Part:
         """Trains the denoiser; the averaged weights are the result."""
-        self._reseed()
-        task = DenoisingTask(make_unet(), make_scheduler(), encoded, scale, lr, steps)
         training = EditPairs(latents[held_out:], numbers, STEPS_PER_EPOCH * batch_size, self._seed)
         watching = EditPairs(latents[:held_out], numbers, 16 * batch_size, self._seed)
-        average = EMAWeightAveraging(decay=ema, update_starting_at_step=min(100, steps // 2))
-        loaders = self._loader(training, batch_size), self._loader(watching, batch_size)
-        self._fit("denoiser", task, task.unet, loaders[0], steps, loaders[1], average)
-        return task.unet.eval()
+
+        def make_task() -> DenoisingTask:
+            return DenoisingTask(make_unet(), make_scheduler(), encoded, scale, lr, steps, ema)
+
+        data = _WatchedData(watching, training, batch_size, self._num_workers, self._seed)
+        return self._fit("denoiser", make_task, data, steps)
 
     def _reseed(self) -> None:
         L.seed_everything(self._seed, workers=True, verbose=False)
 
-    def _loader(self, dataset: Dataset[Any], batch_size: int) -> DataLoader[Any]:
+    def _fit(self, name: str, make_task: Callable[[], TrainingTask], data: L.LightningDataModule, steps: int) -> Part:
+        """Trains a part to its end, from where it was; a finished one is only loaded."""
+        folder = PhaseFolder(self._run.path / name)
+        if folder.finished:
+            network = make_task().networks()["weights"]
+            load_weights(network, folder.weights)
+        else:
+            _log.info("%s: %d steps", name, steps)
+            engine = Engine(self._trainer, [partial(CSVLogger, name="csv")])
+            task = fit(make_task, data, Length(steps, "step"), self._seed, engine, folder)
+            network = task.networks()["weights"].cpu()
+        return network.eval()
+
+
+class _Data(L.LightningDataModule):
+    """Samples that are a function of (seed, epoch, index)."""
+
+    def __init__(self, training: Dataset[Any], batch_size: int, num_workers: int, seed: int) -> None:
+        super().__init__()
+        self._training = training
+        self._batch_size, self._num_workers, self._seed = batch_size, num_workers, seed
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self.loader(self._training)
+
+    def loader(self, dataset: Dataset[Any]) -> DataLoader[Any]:
         return DataLoader(
             dataset,
-            batch_size,
+            self._batch_size,
             sampler=EpochSampler(dataset, 1, 0, shuffle=False),
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,
             generator=torch.Generator().manual_seed(self._seed),
             drop_last=True,
+            worker_init_fn=outlive_signals,
         )
 
-    def _fit(
-        self,
-        name: str,
-        task: L.LightningModule,
-        network: nn.Module,
-        training: DataLoader[Any],
-        steps: int,
-        watching: DataLoader[Any] | None = None,
-        *callbacks: Callback,
-    ) -> None:
-        """Trains a network to its end, from where it was; a finished one is only loaded."""
-        folder = PhaseFolder(self._run.path / name)
-        if folder.finished:
-            load_weights(network, folder.weights)
-            return
-        checkpoint = ModelCheckpoint(
-            dirpath=folder.path,
-            filename=folder.checkpoint.stem,
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )
-        started = time.monotonic()
-        trainer = self._trainer(
-            # Counted in epochs: where Lightning counts in steps, a restart skips the rest of an epoch.
-            max_epochs=steps // STEPS_PER_EPOCH,
-            callbacks=[
-                checkpoint,
-                *callbacks,
-                LearningRateMonitor(),
-                RichProgressBar(leave=True),
-                EpochLines(),
-                EpochSeed(self._seed),
-            ],
-            logger=CSVLogger(folder.path, name="csv"),
-            plugins=[AtomicCheckpoints()],
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-        )
-        resume = folder.checkpoint if folder.checkpoint.is_file() else None
-        _log.info("%s: %d steps%s", name, steps, "" if resume is None else f", resuming from {resume}")
-        trainer.fit(task, training, watching, ckpt_path=resume, weights_only=True)
-        # Not from the trainer: where a restart finds the last step taken, only the checkpoint has the averaged weights.
-        task.load_state_dict(torch.load(folder.checkpoint, map_location="cpu", weights_only=True)["state_dict"])
-        save_weights(network, folder.weights)
-        shown = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        seconds, epochs = round(time.monotonic() - started, 1), trainer.current_epoch
-        steps, resumed = trainer.global_step, resume is not None
-        folder.finish(
-            PhaseReport(epochs=epochs, steps=steps, seconds=seconds, resumed=resumed, left_out=[], watched=shown)
-        )
+
+class _WatchedData(_Data):
+    """The same, and some to watch."""
+
+    def __init__(self, watching: Dataset[Any], *training: Any) -> None:  # noqa: ANN401 - those of the base
+        super().__init__(*training)
+        self._watching = watching
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self.loader(self._watching)

@@ -31,6 +31,9 @@ _EXPECTED_WARNINGS = (
     r".*does not have many workers which may be a bottleneck",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
     r".*smaller than the logging interval",
+    r".*your dataloader is not resumable",  # by Lightning's means; see training/checkpoints.py
+    r"Total length of `list` across ranks is zero",  # nothing is watched
+    r"Found \d+ module\(s\) in eval mode at the start of training",
     r".*will create \d+ worker processes in total",
     r".*pin_memory.* argument is set as true but no accelerator is found",
 )
@@ -74,29 +77,25 @@ def _run_task(
     for message in _EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     try:
-        return _say_disk_errors(main, config)
-    except ZsdaError as error:
-        # A sweeper must see that a job failed; a single run reports without Hydra's own lines.
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return main(config)
+    except OSError as error:  # a full or read-only disk, which any library below may meet
+        if error.errno not in DISK_ERRORS:
             raise
-        failures.append(error)
-        return None
+        failure: ZsdaError = StoreError(describe_os_error(error, Path(error.filename or "a file")))
+        failure.__cause__ = error
+    except ZsdaError as error:
+        failure = error
+    # A sweeper must see that a job failed; a single run reports without Hydra's own lines.
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise failure
+    failures.append(failure)
+    return None
 
 
 def _write_out(record: logging.LogRecord) -> bool:
     """Lets a line pass, its control characters written out: it may tell what stands in a file of somebody else."""
     record.msg, record.args = printable(record.getMessage(), also="\n"), ()
     return True
-
-
-def _say_disk_errors(main: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
-    """Calls ``main``; a full or read-only disk, which any library below may meet, becomes a `StoreError`."""
-    try:
-        return main(config)
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise StoreError(describe_os_error(error, Path(error.filename or "a file"))) from error
 
 
 def process_rank() -> int:

@@ -3,8 +3,10 @@
 Only files of ``conf/`` (or of a ``--config-dir`` that the user names) may carry a ``_target_``.
 """
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,17 @@ from zsda.core.errors import ConfigError, ZsdaError
 _NO_FOLDER = os.devnull
 _NOT_LIGHTNINGS = ("logger", "num_workers")
 _ENOUGH_WORKERS = 4
+_GIVEN = ("data", "optimizer", "schedule")  # what a run gives its phases
+
+
+def _outputs(of_the_19: int, *, _root_: DictConfig) -> int:
+    """Resolves ``${outputs:N}``: N where the 19 classes are told apart, as is published, else as many as there are classes."""
+    chosen = OmegaConf.select(_root_, "classes", default=19)
+    number = len(chosen) if OmegaConf.is_dict(chosen) else int(chosen)
+    return of_the_19 if number == 19 else number
+
+
+OmegaConf.register_new_resolver("outputs", _outputs, replace=True)
 
 
 def conf_dir() -> Path:
@@ -92,10 +105,30 @@ def build_recipes(config: DictConfig) -> list[Any]:
     return recipes
 
 
-def prepare_world(config: DictConfig) -> None:
-    """Lets the chosen world put its data on disk where it makes them itself."""
-    if config.world.prepare is not None:
-        build(config.world.prepare)
+def build_phases(config: DictConfig, workers: int) -> list[Any]:
+    """Builds the phases of a method, each with data, optimiser and schedule of its own if its kind takes them.
+
+    What a phase does not say of them itself is that of the run. One with a ``_target_`` stands by itself.
+
+    Args:
+        config: of ``zsda.train``.
+        workers: processes that load images.
+
+    Raises:
+        ZsdaError: what a constructor raised.
+    """
+    given = {key: plain(config[key]) for key in _GIVEN}
+    phases = []
+    for name, node in config.method.phases.items():
+        own = dict(plain(node))
+        taken = inspect.signature(hydra.utils.get_class(own["_target_"])).parameters
+        for key in (key for key in _GIVEN if key in taken):
+            said = own.get(key) or {}
+            own[key] = said if "_target_" in said else OmegaConf.to_container(OmegaConf.merge(given[key], said))
+        if "data" in taken:
+            own["data"]["num_workers"] = workers
+        phases.append(build(OmegaConf.create(own), name=str(name)))
+    return phases
 
 
 def build_network(node: DictConfig, pretrained: bool = True) -> Any:  # noqa: ANN401 - an nn.Module, but torch is not imported here
@@ -108,53 +141,59 @@ def build_network(node: DictConfig, pretrained: bool = True) -> Any:  # noqa: AN
         node: a config of the group ``model``.
         pretrained: whether a key ``pretrained`` may stand as it is.
     """
-    arguments = dict(plain(node))
+    arguments = plain(node)
     weights = arguments.pop("weights", None)
     if "pretrained" in arguments and (weights is not None or not pretrained):
         arguments["pretrained"] = False
     return build(OmegaConf.create(arguments))
 
 
-def loader_workers(machine: DictConfig) -> int:
-    """Returns how many processes load images.
+@dataclass(frozen=True)
+class Machine:
+    """Where a command runs.
 
-    Args:
-        machine: ``num_workers``; null is one for each core, four at most.
-
-    Raises:
-        ConfigError: it is no whole number.
+    Attributes:
+        trainer: makes Lightning trainers of the chosen kind.
+        precision: of them, as Lightning calls it.
+        workers: how many processes load images.
     """
-    number = machine.num_workers
-    if number is None:
-        return min(os.cpu_count() or 1, _ENOUGH_WORKERS)
-    if not isinstance(number, int) or number < 0:
-        raise ConfigError(f"machine.num_workers={number}; expected a whole number of at least 0, or null")
-    return number
+
+    trainer: Callable[..., Any]
+    precision: Any
+    workers: int
 
 
-def trainer_factory(trainer: DictConfig, machine: DictConfig) -> Callable[..., Any]:
-    """Returns what makes Lightning trainers of the chosen kind.
+def build_machine(config: DictConfig) -> Machine:
+    """Builds what the groups ``trainer`` and ``machine`` say.
 
-    Args:
-        trainer: the class, and those of its arguments that change what is computed.
-        machine: its other arguments, and what is none of them: the loggers, which a training makes, and the loader's workers.
+    ``trainer`` is the class, and those of its arguments that change what is computed; its precision ``fast`` is what suits the
+    device. ``machine`` has its other arguments, and what is none of them: the loggers, which a training makes, and the processes
+    that load images, null for one on each core, four at most.
 
     Raises:
-        ConfigError: a sweep over a strategy that starts processes by itself, or a device that is not there.
+        ConfigError: a sweep over a strategy that starts processes by itself, a device that is not there, or a number of processes
+            that is none.
     """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+    trainer, machine = config.trainer, config.machine
     misplaced = sorted(set(trainer) & set(machine))
     if misplaced:
         raise ConfigError(f"trainer.{misplaced[0]} says where it runs; give machine.{misplaced[0]}=... instead")
+    workers = machine.num_workers
+    if workers is None:
+        workers = min(os.cpu_count() or 1, _ENOUGH_WORKERS)
+    if not isinstance(workers, int) or workers < 0:
+        raise ConfigError(f"machine.num_workers={workers}; expected a whole number of at least 0, or null")
     launches = machine.strategy != "auto" and machine.devices != 1
     if launches and HydraConfig.get().mode == RunMode.MULTIRUN and "LOCAL_RANK" not in os.environ:
         raise ConfigError(
             "-m with machine.strategy over several devices would start the whole sweep once per device; use machine.devices=1, "
             "torchrun, or hydra/launcher=submitit_slurm"
         )
+    precision = _fast(machine.accelerator) if trainer.precision == "fast" else trainer.precision
     where = {key: value for key, value in plain(machine).items() if key not in _NOT_LIGHTNINGS}
-    make = build(OmegaConf.create({**where, **plain(trainer), "precision": precision_of(trainer, machine)}))
+    make = build(OmegaConf.create({**where, **plain(trainer), "precision": precision}))
 
     def guarded(plugins: Sequence[Any] = (), **arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
         try:
@@ -165,7 +204,7 @@ def trainer_factory(trainer: DictConfig, machine: DictConfig) -> Callable[..., A
 
     # Once for nothing, so that a missing device is said before anything is begun.
     guarded(logger=False, enable_checkpointing=False)
-    return guarded
+    return Machine(guarded, precision, workers)
 
 
 def _slurm() -> list[Any]:
@@ -176,13 +215,10 @@ def _slurm() -> list[Any]:
     return [SLURMEnvironment(auto_requeue=False)] if in_job else []
 
 
-def precision_of(trainer: DictConfig, machine: DictConfig) -> Any:  # noqa: ANN401 - Lightning takes texts and numbers
-    """Returns the precision of a trainer; ``fast`` is what suits the device that it will take."""
-    if trainer.precision != "fast":
-        return trainer.precision
+def _fast(accelerator: str) -> str:
     import torch
 
     from zsda.core.precision import is_fast_in_bf16
 
-    on_gpu = machine.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     return "bf16-mixed" if is_fast_in_bf16(torch.device("cuda" if on_gpu else "cpu")) else "32-true"

@@ -31,3 +31,16 @@ class IncompleteError(ZsdaError):
     """The work is done except for inputs that had to be left out; raised last, after everything else is written."""
 
     exit_code = 1
+
+
+class StoppedError(ZsdaError):
+    """A signal ended the work, which goes on from where it was when the command is started again.
+
+    Args:
+        number: of the signal; the exit code is that of a process which it ends.
+        message: what was reached.
+    """
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number

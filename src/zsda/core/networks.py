@@ -1,19 +1,22 @@
 """The networks that a command line names: by a run, or by a file of weights and ``model=``."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import given
 from zsda.core.config import build_network
-from zsda.core.errors import ConfigError
+from zsda.core.errors import ConfigError, StoreError
 from zsda.core.files import file_digest
 from zsda.core.recording import recorded_network
 from zsda.core.resources import located
-from zsda.core.runs import RunFolder, latest_finished_run
+from zsda.core.runs import RunFolder, latest_finished_run, matching_runs
 from zsda.core.trained import TrainedNetwork, check_weights
+
+_log = logging.getLogger(__name__)
 
 _SUFFIXES = (".safetensors", ".tar", ".ckpt", ".pth", ".pt", ".bin")
 
@@ -50,6 +53,7 @@ def network_of_run(
         out=out or run.path / purpose / part,
         build=partial(build_network, node, pretrained=False),
         epochs=folder.kept(),
+        classes=header.classes.model_dump(),
     )
 
 
@@ -57,7 +61,7 @@ def chosen_network(config: DictConfig, purpose: str) -> TrainedNetwork:
     """Returns the network that a command line names.
 
     Args:
-        config: ``ckpt``, a file of weights, also one of the package, and ``model``, the network that it is for; or
+        config: ``ckpt``, a file of weights, also one of the package, with ``model`` and ``classes``, what it is for; or
             ``run``, the name of a run, and ``phase``; with none of them, the run that was finished last is taken. ``size``,
             ``out`` and ``runs_root`` as for `network_of_run`.
         purpose: what the network is wanted for.
@@ -65,11 +69,11 @@ def chosen_network(config: DictConfig, purpose: str) -> TrainedNetwork:
     Raises:
         StoreError: there is no such run or phase, or it is not finished.
         ModelError: there is no such file.
-        ConfigError: ``model`` is given for a run, or a run for a file, or the size is no height and width.
+        ConfigError: ``model`` or ``classes`` is given for a run, or a run for a file, or the size is no height and width.
     """
     runs_root, out = Path(config.runs_root), None if config.out is None else Path(config.out)
     if config.ckpt is None:
-        refuse_model()
+        _refuse_of_files()
         run = latest_finished_run(runs_root) if config.run is None else RunFolder(runs_root / str(config.run))
         return network_of_run(run, config.phase, config.size, out, purpose)
     if config.run is not None or config.phase is not None:
@@ -78,17 +82,39 @@ def chosen_network(config: DictConfig, purpose: str) -> TrainedNetwork:
     weights = check_weights(located(config.ckpt))
     build = partial(build_network, config.model, pretrained=False)
     place = out or runs_root / _folder_name(weights) / purpose
-    return TrainedNetwork(str(weights), weights, list(config.size or config.world.size), place, build)
+    classes = OmegaConf.to_container(config.classes) if OmegaConf.is_dict(config.classes) else config.classes
+    return TrainedNetwork(str(weights), weights, list(config.size or config.world.size), place, build, classes=classes)
 
 
-def refuse_model() -> None:
-    """Refuses ``model=`` where runs are named.
+def matching_networks(config: DictConfig, purpose: str) -> list[TrainedNetwork]:
+    """Returns the networks of all runs that the patterns of a command line match; those without one are named and passed over.
+
+    Args:
+        config: ``run``, a pattern or a list; ``phase``, ``size``, ``out`` and ``runs_root`` as for `network_of_run`.
+        purpose: what the networks are wanted for.
 
     Raises:
-        ConfigError: the command line has it.
+        StoreError: no run matches, or none that does is finished.
+        ConfigError: ``model`` or ``classes`` is given.
     """
-    if given("model"):
-        raise ConfigError("a run brings its own network; model= goes with ckpt=FILE only")
+    _refuse_of_files()
+    patterns = [str(name) for name in (config.run if OmegaConf.is_list(config.run) else [config.run])]
+    networks = []
+    for run in matching_runs(Path(config.runs_root), patterns):
+        out = None if config.out is None else Path(config.out) / run.path.name
+        try:
+            networks.append(network_of_run(run, config.phase, config.size, out, purpose))
+        except StoreError as error:
+            _log.warning("skipped: %s", error)
+    if not networks:
+        raise StoreError(f"none of the runs that match {', '.join(patterns)} could be used; see above")
+    return networks
+
+
+def _refuse_of_files() -> None:
+    for key in ("model", "classes"):
+        if given(key):
+            raise ConfigError(f"a run brings its own network and classes; {key}= goes with ckpt=FILE only")
 
 
 def layout_network(

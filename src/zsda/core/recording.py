@@ -13,12 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from zsda.core.command import choices, config_error
-from zsda.core.config import plain, precision_of
+from zsda.core.config import plain
 from zsda.core.errors import ConfigError, StoreError
 from zsda.core.files import file_digest
 from zsda.core.records import NAME, check_plain, first_fault
 from zsda.core.resources import located
-from zsda.core.run_records import NetworkRecord, RunHeader, RunRecord
+from zsda.core.run_records import ClassesRecord, NetworkRecord, RunHeader, RunRecord
 from zsda.core.settings import without
 
 _CLASS = "_target_"
@@ -32,17 +32,25 @@ class Trained:
     """What a config does not tell of a training, but its objects do.
 
     Attributes:
-        views: phase -> what it is trained on, in the order of the phases.
-        files: view -> fingerprint of its files; where they lie is not recorded.
+        phases: their names, in their order.
+        precision: of the trainer.
+        files: what they read -> fingerprint of its files; where they lie is not recorded.
         source: how the labelled images that it starts from are called.
-        classes: the names of the classes.
+        source_setting: the setting that shows them by themselves.
+        unlabelled: how the images of the condition without labels are called; None without any.
+        target: the setting that it adapts to; None where no phase looks beyond the source.
+        classes: the class set, in its plain form.
         unread: dotted keys of the config that make no difference to these phases.
     """
 
-    views: Mapping[str, Sequence[str]]
+    phases: Sequence[str]
+    precision: Any
     files: Mapping[str, str]
     source: str
-    classes: Sequence[str]
+    source_setting: str
+    unlabelled: str | None
+    target: str | None
+    classes: Mapping[str, Any]
     unread: Sequence[str] = ()
 
 
@@ -64,23 +72,23 @@ def training_record(config: DictConfig, trained: Trained) -> RunRecord:
         ConfigError: the config holds what no run folder may.
         ModelError: there are no such start weights.
     """
-    views = trained.views
     settings = recordable(without(compared(config), trained.unread))
-    settings["trainer"]["precision"] = precision_of(config.trainer, config.machine)
+    settings["trainer"]["precision"] = trained.precision
     weights = config.model.get("weights")
     settings["model"]["weights"] = None if weights is None else file_digest(located(weights))
-    # A domain that was named but whose images no phase looks at made no difference.
-    seen = {view for names in views.values() for view in names} != {"source"}
     chosen = {group: option for group, option in choices().items() if option != "None"}
     network = record_network(config.model, chosen["model"])
     try:
         header = RunHeader(
             method=str(config.method.name),
             source=trained.source,
-            domain=str(config.domain.name) if seen and config.get("domain") is not None else None,
-            unlabelled=None,
+            source_setting=trained.source_setting,
+            target=trained.target,
+            # One that was named but at whose images no phase looks made no difference.
+            domain=None if config.get("domain") is None or "domain" in trained.unread else str(config.domain.name),
+            unlabelled=trained.unlabelled,
             seed=config.seed,
-            classes=list(trained.classes),
+            classes=ClassesRecord(**trained.classes),
             world=chosen["world"],
             experiment=chosen.get("experiment"),
             size=list(config.data.transform.size),
@@ -91,7 +99,7 @@ def training_record(config: DictConfig, trained: Trained) -> RunRecord:
             schedule=_made_with(settings["schedule"]),
         )
         return RunRecord(
-            header=header, settings=settings, choices=choices(), phases=list(views), files=dict(trained.files)
+            header=header, settings=settings, choices=choices(), phases=list(trained.phases), files=dict(trained.files)
         )
     except ValidationError as error:
         raise ConfigError(f"a run cannot record {first_fault(error)}") from error

@@ -50,16 +50,33 @@ class NetworkRecord(Record):
     arguments: dict[str, Plain]
 
 
+class ClassRecord(Record):
+    """A class: its name, what it takes in, and its colour, RGB."""
+
+    name: str
+    takes: Annotated[list[str], Field(min_length=1, max_length=256)]
+    colour: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=3)]
+
+
+class ClassesRecord(Record):
+    """A class set, its classes in the order of their ids."""
+
+    name: str
+    classes: Annotated[list[ClassRecord], Field(min_length=1, max_length=255)]
+
+
 class RunHeader(Record):
     """What a training is, for those who read its folder.
 
     Attributes:
         method: how it was trained.
         source: the labelled images that it started from, as tables call them.
-        domain: what it was adapted to; None where no phase looks at its images.
+        source_setting: the setting that shows the source by itself, as ``day``.
+        target: the setting that it was adapted to; None where no phase looks beyond the source.
+        domain: the condition of its edits or renders, as ``domain=`` names it; None where no phase looks at its images.
         unlabelled: the real images of the condition that it was trained on without labels; None without any.
         seed: of the training.
-        classes: names of the classes, in the order of their ids.
+        classes: what it tells apart.
         world: where its data came from.
         experiment: the option that was chosen, if any.
         size: height, width that the network saw.
@@ -72,10 +89,12 @@ class RunHeader(Record):
 
     method: PlainName
     source: str
+    source_setting: PlainName
+    target: PlainName | None
     domain: PlainName | None
     unlabelled: str | None
     seed: int
-    classes: Annotated[list[str], Field(min_length=1, max_length=256)]
+    classes: ClassesRecord
     world: _Option
     experiment: _Option | None
     size: Annotated[list[_Side], Field(min_length=2, max_length=2)]
@@ -87,7 +106,9 @@ class RunHeader(Record):
 
     def shared(self) -> dict[str, Any]:
         """Returns what methods that are compared with each other should have in common."""
-        shared = self.model_dump(include={"source", "world", "batch_size", "optimizer", "schedule", "start_weights"})
+        shared = self.model_dump(
+            include={"source", "classes", "world", "batch_size", "optimizer", "schedule", "start_weights"}
+        )
         return {**shared, "model": self.network.arguments}
 
 
@@ -115,12 +136,13 @@ class PhaseReport(Record):
     """``phase.json``, which is written when a phase is finished.
 
     Attributes:
-        epochs: how many it took.
+        epochs: how many it took; none of a labelling.
         steps: how many optimiser steps.
         seconds: of its last start.
         resumed: whether that start went on from a checkpoint.
         left_out: damaged files that were not used.
         watched: name -> last value of what was watched.
+        leaves: names of what it left: ``weights`` and other networks, or ``labels``.
     """
 
     epochs: Annotated[int, Field(ge=0)]
@@ -129,3 +151,4 @@ class PhaseReport(Record):
     resumed: bool
     left_out: Annotated[list[str], FailFast()]
     watched: dict[str, float]
+    leaves: list[PlainName] = Field(default_factory=lambda: ["weights"])

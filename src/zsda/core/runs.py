@@ -23,18 +23,35 @@ _FOREIGN_RUN = "it is none that this version of python -m zsda.train wrote: trai
 
 
 class PhaseFolder:
-    """``runs/<name>/<phase>/``: the checkpoint to resume from while it runs, its weights and report when it is finished."""
+    """``runs/<name>/<phase>/``: what a phase is resumed from while it runs, and what it leaves when it is finished.
+
+    Attributes:
+        path: the folder.
+        checkpoint: the newest state of a training.
+        checkpoint_before: the one before it.
+        labels: the folder of the labels that a labelling leaves, ``<key>.png``.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoint = path / "last.ckpt"
-        self.weights = path / "weights.safetensors"
+        self.checkpoint_before = path / "previous.ckpt"
+        self.labels = path / "labels"
         self._report = path / "phase.json"
+
+    def network(self, name: str = "weights") -> Path:
+        """Returns where the weights of a network that a training leaves are; ``weights`` is its result."""
+        return self.path / f"{name}.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """Where the weights are that are its result."""
+        return self.network()
 
     @property
     def begun(self) -> bool:
         """Whether there is anything that a new start would go on from."""
-        return self.finished or self.checkpoint.is_file()
+        return self.finished or self.checkpoint.is_file() or self.checkpoint_before.is_file() or self.labels.is_dir()
 
     @property
     def finished(self) -> bool:
@@ -42,8 +59,9 @@ class PhaseFolder:
         return self._report.is_file()
 
     def finish(self, report: PhaseReport) -> None:
-        """Marks the phase as finished."""
+        """Marks the phase as finished; its last checkpoint is kept, the one before it is not."""
         write_atomic(self._report, to_json(report.model_dump()))
+        self.checkpoint_before.unlink(missing_ok=True)
 
     def report(self) -> PhaseReport:
         """Returns what `finish` was given.
@@ -159,20 +177,23 @@ class RunFolder:
         return PhaseFolder(self.path / name)
 
     def finished_phase(self, name: str | None = None) -> PhaseFolder:
-        """Returns the folder of a finished phase; None means the last.
+        """Returns the folder of a finished phase that left weights; None means the last of them.
 
         Raises:
             StoreError: there is no such phase, or it is not finished.
         """
         names = self.phase_names()
-        name = name or names[-1]
-        if name not in names:
+        if name is not None and name not in names:
             raise StoreError(f"{self.path} has no phase {name!r}; expected one of {', '.join(names)}")
-        if not self.phase(name).finished:
-            raise StoreError(
-                f"phase {name!r} of {self.path} is not finished; start its python -m zsda.train again, or give phase=..."
-            )
-        return self.phase(name)
+        asked = names[::-1] if name is None else [name]
+        for phase in map(self.phase, asked):
+            if not phase.finished:
+                raise StoreError(
+                    f"phase {phase.path.name!r} of {self.path} is not finished; start its python -m zsda.train again, or give phase=..."
+                )
+            if "weights" in phase.report().leaves:
+                return phase
+        raise StoreError(f"phase {asked[0]!r} of {self.path} left no weights; give another phase=")
 
     def phase_names(self) -> list[str]:
         """Returns the phases of the run's method, in their order."""
@@ -189,11 +210,13 @@ def latest_finished_run(root: Path) -> RunFolder:
     for name in _run_names(root):
         run = RunFolder(root / name)
         try:
-            last = run.phase(run.phase_names()[-1])
+            if not run.phase(run.phase_names()[-1]).finished:
+                continue
+            last = run.finished_phase()
         except StoreError as error:
             _log.warning("passed over: %s", error)
             continue
-        if last.finished and last.weights.is_file():
+        if last.weights.is_file():
             finished.append((last.weights.stat().st_mtime, run))
     if not finished:
         raise StoreError(

@@ -19,6 +19,7 @@ class TrainedNetwork:
         out: folder for results.
         build: makes the network, with any weights: an ``nn.Module``.
         epochs: epoch of its training -> the file of the weights after it; the last are ``weights``. Empty where there was no run.
+        classes: what it tells apart, as `zsda.data.labels.find_classes` takes it.
     """
 
     title: str
@@ -27,6 +28,7 @@ class TrainedNetwork:
     out: Path
     build: Callable[[], Any]
     epochs: Mapping[int, Path] = field(default_factory=dict)
+    classes: Any = "19"
 
 
 def check_weights(path: Path) -> Path:

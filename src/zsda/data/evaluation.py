@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from zsda.core.errors import ConfigError
 from zsda.data.faults import Fault, collate, load_or_fault
+from zsda.data.labels import LabelSize
 from zsda.data.samplers import UnpaddedSampler, check_loading
 from zsda.data.samples import SegmentationDataset
 from zsda.data.transforms import EvaluationTransform, resize_mask
@@ -21,11 +22,11 @@ class EvaluationDataset(Dataset[Any]):
     Args:
         dataset: images and labels.
         transform: what the network sees.
-        native_labels: compare with labels of their own size; else with labels of the network's input size.
+        labels: the size that they are brought to.
     """
 
-    def __init__(self, dataset: SegmentationDataset, transform: EvaluationTransform, native_labels: bool) -> None:
-        self._dataset, self._transform, self._native_labels = dataset, transform, native_labels
+    def __init__(self, dataset: SegmentationDataset, transform: EvaluationTransform, labels: LabelSize) -> None:
+        self._dataset, self._transform, self._labels = dataset, transform, labels
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -36,7 +37,7 @@ class EvaluationDataset(Dataset[Any]):
 
     def _load(self, index: int) -> dict[str, Any]:
         sample = self._dataset[index]
-        mask = sample["mask"] if self._native_labels else resize_mask(sample["mask"], self._transform.size)
+        mask = sample["mask"] if self._labels == "native" else resize_mask(sample["mask"], self._transform.size)
         return {"image": self._transform(sample["image"]), "mask": torch.tensor(mask), "key": sample["key"]}
 
 
@@ -54,7 +55,7 @@ class EvaluationData(L.LightningDataModule):
         size: height, width that the network sees.
         batch_size: images per step.
         num_workers: loader processes.
-        native_labels: see `EvaluationDataset`.
+        labels: the size that labels are brought to.
 
     Raises:
         ConfigError: numbers that no loader takes.
@@ -66,12 +67,12 @@ class EvaluationData(L.LightningDataModule):
         size: Sequence[int] = (512, 1024),
         batch_size: int = 4,
         num_workers: int = 4,
-        native_labels: bool = False,
+        labels: LabelSize = "input",
     ) -> None:
         super().__init__()
         check_loading(batch_size, num_workers)
         self.settings = dict(settings)
-        self._native_labels, self.size = native_labels, tuple(size)
+        self.size, self._labels = tuple(size), labels
         self._batch_size, self._num_workers = batch_size, num_workers
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
@@ -83,7 +84,7 @@ class EvaluationData(L.LightningDataModule):
         if len(dataset) < world:
             raise ConfigError(f"{dataset.name}: {len(dataset)} images for {world} processes; use machine.devices=1")
         return DataLoader(
-            EvaluationDataset(dataset, EvaluationTransform(self.size), self._native_labels),
+            EvaluationDataset(dataset, EvaluationTransform(self.size), self._labels),
             sampler=UnpaddedSampler(len(dataset), rank, world),
             batch_size=self._batch_size,
             num_workers=self._num_workers,

@@ -1,15 +1,20 @@
-"""The one table of classes, ids and colours.
+"""The one table of classes, ids and colours, and the sets of classes that are told apart.
 
 Cityscapes defines 34 *label ids* (0-33, and -1 for licence plates), of which 19 are evaluated; those carry a *train id*
-(0-18). Everything else is `IGNORE`. ACDC and GTA5 use the same ids.
+(0-18). Everything else is `IGNORE`. ACDC and GTA5 use the same ids. A `ClassSet` says which of them count, and which are one.
 """
 
-from typing import NamedTuple
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zsda.core.errors import DataError
+from zsda.core.errors import ConfigError, DataError
 
 IGNORE = 255
 """Value of a pixel that no loss and no score looks at."""
@@ -17,7 +22,8 @@ IGNORE = 255
 VOID = 19
 """Output channel of the published 20-channel networks that stands for "none of the classes"; as a prediction it is an error."""
 
-_OUTSIDE = 254
+LabelSize = Literal["input", "native"]
+"""Where predictions and labels meet: at the network's input size, or at the labels' own."""
 
 
 class SegClass(NamedTuple):
@@ -70,55 +76,22 @@ TABLE: tuple[SegClass, ...] = (
 CLASSES: tuple[SegClass, ...] = tuple(sorted((c for c in TABLE if c.train_id != IGNORE), key=lambda c: c.train_id))
 """The 19 evaluated classes, in the order of their train ids."""
 
-CLASS_NAMES: tuple[str, ...] = tuple(c.name for c in CLASSES)
-NUM_CLASSES = len(CLASSES)
 TRAIN_ID: dict[str, int] = {c.name: c.train_id for c in CLASSES}
 LABEL_ID: dict[str, int] = {c.name: c.label_id for c in TABLE}
 
-
-def _lookup(pairs: list[tuple[int, int]]) -> NDArray[np.uint8]:
-    table = np.full(256, _OUTSIDE, np.uint8)
-    for found, becomes in [*pairs, (IGNORE, IGNORE)]:
-        table[found] = becomes
-    return table
-
-
-_FROM_LABEL_IDS = _lookup([(c.label_id % 256, c.train_id) for c in TABLE])
-_FROM_GTA5_IDS = _FROM_LABEL_IDS.copy()
-_FROM_GTA5_IDS[34] = IGNORE  # its licence plates
-_FROM_TRAIN_IDS = _lookup([(c.train_id, c.train_id) for c in CLASSES])
 _TO_LABEL_IDS = np.zeros(256, np.uint8)
-_TO_LABEL_IDS[:NUM_CLASSES] = [c.label_id for c in CLASSES]
-_COLOURS = np.zeros((256, 3), np.uint8)
-_COLOURS[:NUM_CLASSES] = [c.colour for c in CLASSES]
+_TO_LABEL_IDS[: len(CLASSES)] = [c.label_id for c in CLASSES]
 
-
-_ENCODINGS = {
-    "labelIds": (_FROM_LABEL_IDS, "0-33 and 255"),
-    "gta5Ids": (_FROM_GTA5_IDS, "0-34 and 255"),
-    "labelTrainIds": (_FROM_TRAIN_IDS, f"0-{NUM_CLASSES - 1} and {IGNORE}"),
+_LABEL_IDS = {c.label_id: c.name for c in TABLE if c.label_id >= 0}
+_ENCODINGS: dict[str, Mapping[int, str]] = {
+    "labelIds": _LABEL_IDS,
+    "gta5Ids": {**_LABEL_IDS, 34: "license plate"},
+    "labelTrainIds": {c.train_id: c.name for c in CLASSES},
 }
+"""How label maps count: id -> name in the table; `IGNORE` stands for nothing in each of them."""
 
-
-def to_train_ids(ids: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
-    """Translates a label map as stored on disk.
-
-    Args:
-        ids: uint8, any shape.
-        encoding: ``labelIds``, ``labelTrainIds``, or ``gta5Ids``: label ids with 34 for licence plates.
-
-    Returns:
-        Train ids 0-18 and `IGNORE`, uint8, same shape.
-
-    Raises:
-        DataError: an id that the table does not hold.
-    """
-    table, expected = _ENCODINGS[encoding]
-    result = table[ids]
-    if (result == _OUTSIDE).any():
-        outside = sorted(int(i) for i in np.unique(ids[result == _OUTSIDE]))
-        raise DataError(f"ids outside the table of {encoding}: {outside}; expected {expected}")
-    return result
+_OWN_IDS = "classIds"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 
 
 def to_label_ids(train_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -126,6 +99,201 @@ def to_label_ids(train_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _TO_LABEL_IDS[train_ids]
 
 
-def colourise(train_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Paints train ids, uint8 [..., H, W], in the Cityscapes colours, uint8 [..., H, W, 3]; the rest is black."""
-    return _COLOURS[train_ids]
+class SetClass(NamedTuple):
+    """One class of a set.
+
+    Attributes:
+        name: how tables call it.
+        takes: the names of the table that it takes in.
+        colour: RGB that it is painted in.
+    """
+
+    name: str
+    takes: tuple[str, ...]
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """The classes that are told apart: the ids of a mask are their places, and what none of them takes in is `IGNORE`.
+
+    Attributes:
+        name: how it is chosen.
+        classes: in the order of their ids.
+    """
+
+    name: str
+    classes: tuple[SetClass, ...]
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their ids."""
+        return tuple(one.name for one in self.classes)
+
+    @property
+    def colours(self) -> tuple[tuple[int, int, int], ...]:
+        """The colours of the classes, in the order of their ids."""
+        return tuple(one.colour for one in self.classes)
+
+    def to_ids(self, ids: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
+        """Translates a label map as stored on disk.
+
+        Args:
+            ids: uint8, any shape.
+            encoding: ``labelIds``, ``labelTrainIds``, ``gta5Ids``: label ids with 34 for licence plates, or ``classIds``: the ids
+                of this set.
+
+        Returns:
+            Ids of this set and `IGNORE`, uint8, same shape.
+
+        Raises:
+            DataError: an id that the encoding does not hold.
+        """
+        becomes, known = _lookup(self, encoding)
+        inside = known[ids]
+        if not inside.all():
+            outside = np.unique(ids[~inside]).tolist()
+            largest = np.flatnonzero(known[:IGNORE]).max()
+            raise DataError(f"ids outside the table of {encoding}: {outside}; expected 0-{largest} and {IGNORE}")
+        return becomes[ids]
+
+    def colourise(self, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Paints ids of this set, uint8 [..., H, W], in its colours, uint8 [..., H, W, 3]; the rest is black."""
+        return _palette(self)[ids]
+
+    def plain(self) -> dict[str, Any]:
+        """Returns plain values from which `find_classes` makes the same set."""
+        classes = [{"name": one.name, "takes": list(one.takes), "colour": list(one.colour)} for one in self.classes]
+        return {"name": self.name, "classes": classes}
+
+
+@cache
+def _lookup(classes: ClassSet, encoding: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Returns what each of the 256 ids becomes, and which of them the encoding holds."""
+    if encoding == _OWN_IDS:
+        found = {number: number for number in range(len(classes))}
+    else:
+        taken = {name: number for number, one in enumerate(classes.classes) for name in one.takes}
+        found = {stored: taken.get(name, IGNORE) for stored, name in _ENCODINGS[encoding].items()}
+    becomes, known = np.full(256, IGNORE, np.uint8), np.zeros(256, np.bool_)
+    becomes[list(found)] = list(found.values())
+    known[[*found, IGNORE]] = True
+    return becomes, known
+
+
+@cache
+def _palette(classes: ClassSet) -> NDArray[np.uint8]:
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(classes)] = classes.colours
+    return palette
+
+
+CITYSCAPES = ClassSet("19", tuple(SetClass(c.name, (c.name,), c.colour) for c in CLASSES))
+"""The 19 classes of Cityscapes: their ids are the train ids."""
+
+_COLOUR = {c.name: c.colour for c in TABLE}
+
+
+def _without(name: str, whole: ClassSet, *names: str) -> ClassSet:
+    return ClassSet(name, tuple(one for one in whole.classes if one.name not in names))
+
+
+def _joined(name: str, *classes: tuple[str, tuple[str, ...], str]) -> ClassSet:
+    return ClassSet(name, tuple(SetClass(own, takes, _COLOUR[like]) for own, takes, like in classes))
+
+
+_SIXTEEN = _without("16", CITYSCAPES, "terrain", "truck", "train")
+_THIRTEEN = _without("13", _SIXTEEN, "wall", "fence", "pole")
+_ELEVEN = _without(
+    "11", CITYSCAPES, "wall", "traffic light", "terrain", "truck", "bus", "train", "motorcycle", "bicycle"
+)
+_NINE = _joined(
+    "9",
+    ("sky", ("sky",), "sky"),
+    ("person", ("person", "rider"), "person"),
+    ("two-wheelers", ("motorcycle", "bicycle"), "bicycle"),
+    ("automobile", ("car", "truck", "bus"), "car"),
+    ("sign", ("traffic sign",), "traffic sign"),
+    ("light", ("traffic light",), "traffic light"),
+    ("building", ("building",), "building"),
+    ("sidewalk", ("sidewalk",), "sidewalk"),
+    ("road", ("road",), "road"),
+)
+
+CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES, _SIXTEEN, _THIRTEEN, _ELEVEN, _NINE)}
+"""``19``: Cityscapes. ``16`` and ``13``: what SYNTHIA shares with it, and the part that small objects are left out of.
+``11``: what CamVid shares with it. ``9``: Oxford RobotCar, as HIAST (Zhu et al., TPAMI 2023) counts it."""
+
+
+def find_classes(chosen: "ClassSet | str | int | Mapping[str, Any]") -> ClassSet:
+    """Returns the set of classes that is meant.
+
+    Args:
+        chosen: a set; the name of one of `CLASS_SETS`, also as a number; what `ClassSet.plain` returned; or a set of one's own,
+            class -> names of the table that it takes in, painted in the colour of the first.
+
+    Raises:
+        ConfigError: it is none of these, has no class or more than 255, or a class takes in what the table does not hold or
+            another class has.
+    """
+    if isinstance(chosen, ClassSet):
+        return chosen
+    if isinstance(chosen, Mapping):
+        made = _from_plain(chosen) if isinstance(chosen.get("name"), str) else _from_names(chosen)
+        _check(made)
+        return made
+    if str(chosen) not in CLASS_SETS:
+        raise ConfigError(
+            f"classes={chosen}; expected one of {', '.join(CLASS_SETS)}, or your own as {{name: [names of classes]}}"
+        )
+    return CLASS_SETS[str(chosen)]
+
+
+def _from_names(chosen: Mapping[str, Any]) -> ClassSet:
+    for name, takes in chosen.items():
+        if not isinstance(takes, list | tuple) or not takes or not all(isinstance(taken, str) for taken in takes):
+            raise ConfigError(f"classes.{name}={takes}; expected a list of classes, one or more of {_known_names()}")
+    colours = {name: _COLOUR.get(takes[0], (0, 0, 0)) for name, takes in chosen.items()}
+    return ClassSet("own", tuple(SetClass(str(n), tuple(takes), colours[n]) for n, takes in chosen.items()))
+
+
+def _from_plain(chosen: Mapping[str, Any]) -> ClassSet:
+    try:
+        classes = tuple(
+            SetClass(str(one["name"]), tuple(map(str, one["takes"])), _colour(*one["colour"]))
+            for one in chosen["classes"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        expected = '{"name": ..., "classes": [{"name": ..., "takes": [...], "colour": [r, g, b]}, ...]}'
+        raise ConfigError(f"classes: cannot be read ({error!r}); expected {expected}") from error
+    return ClassSet(str(chosen["name"]), classes)
+
+
+def _colour(*channels: int) -> tuple[int, int, int]:
+    red, green, blue = channels
+    if not all(isinstance(channel, int) and 0 <= channel <= 255 for channel in channels):
+        raise ValueError(f"the colour {list(channels)}")
+    return red, green, blue
+
+
+def _check(classes: ClassSet) -> None:
+    if not 1 <= len(classes) <= IGNORE:
+        raise ConfigError(f"classes: {len(classes)} classes; expected 1 to {IGNORE}, an id is a byte")
+    unreadable = [name for name in classes.names if not _NAME.fullmatch(name)]
+    if unreadable:
+        raise ConfigError(f"classes: {unreadable[0]!r}; expected names of letters, digits, spaces and _.+-")
+    taken = [name for one in classes.classes for name in one.takes]
+    unknown = [name for name in taken if name not in LABEL_ID]
+    if unknown:
+        raise ConfigError(f"classes: no class is called {', '.join(unknown)}; expected some of {_known_names()}")
+    for what, names in (("called", list(classes.names)), ("taken in", taken)):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise ConfigError(f"classes: {', '.join(twice)} {what} twice; expected each name once at most")
+
+
+def _known_names() -> str:
+    return ", ".join(LABEL_ID)

@@ -1,17 +1,70 @@
 """Which images a process loads, in which order."""
 
 from collections.abc import Iterator
+from itertools import islice
 
+import torch
 from torch.utils.data import DistributedSampler, Sampler
 
 from zsda.core.errors import ConfigError
+from zsda.core.seeds import hash32
 
 
-class EpochSampler(DistributedSampler[tuple[int, int]]):
+class _Resumable:
+    """Lets a sampler start in the middle of an epoch, once."""
+
+    _resumed = (-1, 0)
+
+    def resume(self, epoch: int, done: int) -> None:
+        """Leaves out the first ``done`` samples of an epoch, which this process has seen."""
+        self._resumed = (epoch, done)
+
+    def done(self, epoch: int) -> int:
+        """Returns how many samples of an epoch are left out."""
+        return self._resumed[1] if self._resumed[0] == epoch else 0
+
+
+class EpochSampler(_Resumable, DistributedSampler[tuple[int, int]]):
     """Yields (epoch, index), so that a sample's augmentation is a function of the seed, the epoch and the sample alone."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        return ((self.epoch, index) for index in super().__iter__())  # type: ignore[misc]  # typed for itself
+        indices = islice(super().__iter__(), self.done(self.epoch), None)
+        return ((self.epoch, index) for index in indices)  # type: ignore[misc]  # typed for itself
+
+
+class CyclingSampler(_Resumable, Sampler[tuple[int, int]]):
+    """Yields (pass, index), passing over a set as often as it takes to fill epochs of any length, each pass in an order of its own.
+
+    The passes go on from one epoch to the next, so that every image is seen equally often, and processes share each of them.
+
+    Args:
+        count: size of the set.
+        length: samples that each process takes in an epoch.
+        rank: number of this process.
+        world_size: number of processes.
+        seed: of the orders.
+    """
+
+    def __init__(self, count: int, length: int, rank: int, world_size: int, seed: int) -> None:
+        self._count, self._length, self._rank, self._world_size, self._seed = count, length, rank, world_size, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tells which epoch the next iteration is of; Lightning calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        orders: dict[int, list[int]] = {}
+        for number in range(self.done(self.epoch), self._length):
+            place = (self.epoch * self._length + number) * self._world_size + self._rank
+            turn, index = divmod(place, self._count)
+            if turn not in orders:
+                shuffled = torch.Generator().manual_seed(hash32(self._seed, turn))
+                orders = {turn: torch.randperm(self._count, generator=shuffled).tolist()}
+            yield turn, orders[turn][index]
 
 
 class UnpaddedSampler(Sampler[int]):

@@ -6,9 +6,10 @@ that a wrong folder is reported before anything heavy starts.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from torch.utils.data import Dataset
 
 from zsda.core.errors import DataError
 from zsda.core.files import digest
-from zsda.data.labels import to_train_ids
+from zsda.data.labels import CITYSCAPES, IGNORE, ClassSet
 
 _log = logging.getLogger(__name__)
 
@@ -32,14 +33,16 @@ class Sample:
     Attributes:
         key: what names the frame within its set, e.g. ``aachen/aachen_000000_000019``; views are aligned by it.
         image: the PNG or JPEG.
-        label: the label PNG.
-        encoding: how the label counts; see `zsda.data.labels.to_train_ids`.
+        label: the label PNG; None where nothing is labelled.
+        encoding: how the label counts; see `zsda.data.labels.ClassSet.to_ids`.
+        equal_sizes: whether image and label must have one size; an edit has the label of its source, at the source's size.
     """
 
     key: str
     image: Path
-    label: Path
-    encoding: str
+    label: Path | None = None
+    encoding: str = ENCODINGS[0]
+    equal_sizes: bool = True
 
 
 class DamagedImageError(DataError):
@@ -52,24 +55,11 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     return digest(repr(sizes).encode())
 
 
-def _size(path: Path) -> int | None:
+def _size(path: Path | None) -> int | None:
     try:
-        return path.stat().st_size
+        return None if path is None else path.stat().st_size
     except OSError:  # is left out, with its name, when it is read
         return None
-
-
-def read_image(path: Path) -> Image.Image:
-    """Reads an RGB image completely.
-
-    Raises:
-        DamagedImageError: the file is missing, truncated or no image.
-    """
-    try:
-        with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
 
 
 def _regular(path: Path) -> Path:
@@ -87,42 +77,44 @@ def image_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def read_label(path: Path, encoding: str) -> NDArray[np.uint8]:
-    """Reads a label map as train ids, uint8 [H, W].
+class Reader:
+    """Opens images and labels from disk, the only one to do so; what stands in its place may keep what it read."""
 
-    Palette PNGs, as GTA5 has them, are read as the ids they index, never as colours.
+    def image(self, path: Path) -> Image.Image:
+        """Reads an RGB image completely.
 
-    Raises:
-        DamagedImageError: the file is missing, truncated or no PNG.
-        DataError: it has several channels, or ids that the table does not hold.
-    """
-    try:
-        with Image.open(_regular(path), formats=("PNG",)) as image:
-            mode, ids = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG") from error
-    if mode not in ("L", "P"):
-        raise DataError(f"{path}: a label in mode {mode}; expected one channel of 8-bit {encoding} (mode L or P)")
-    try:
-        return to_train_ids(ids, encoding)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        Raises:
+            DamagedImageError: the file is missing, truncated or no image.
+        """
+        try:
+            with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
+                return image.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
+
+    def label(self, path: Path, encoding: str, classes: ClassSet) -> NDArray[np.uint8]:
+        """Reads a label map as ids of a class set, uint8 [H, W].
+
+        Palette PNGs, as GTA5 has them, are read as the ids they index, never as colours.
+
+        Raises:
+            DamagedImageError: the file is missing, truncated or no PNG.
+            DataError: it has several channels, or ids that the encoding does not hold.
+        """
+        try:
+            with Image.open(_regular(path), formats=("PNG",)) as image:
+                mode, ids = image.mode, np.array(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG") from error
+        if mode not in ("L", "P"):
+            raise DataError(f"{path}: a label in mode {mode}; expected one channel of 8-bit {encoding} (mode L or P)")
+        try:
+            return classes.to_ids(ids, encoding)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
 
 
-def read_pair(sample: Sample) -> tuple[Image.Image, NDArray[np.uint8]]:
-    """Reads image and train ids of one sample.
-
-    Raises:
-        DamagedImageError: one of the files cannot be decoded.
-        DataError: their sizes differ, or the label holds foreign ids.
-    """
-    image, label = read_image(sample.image), read_label(sample.label, sample.encoding)
-    if image.size != (label.shape[1], label.shape[0]):
-        raise DataError(
-            f"{sample.image}: {image.size[0]}x{image.size[1]}, but its label {sample.label} is "
-            f"{label.shape[1]}x{label.shape[0]}; expected equal sizes"
-        )
-    return image, label
+FROM_DISK = Reader()
 
 
 def find_images(what: str, root: Path, folder: str, pattern: str, way_out: str = WAY_OUT) -> list[Path]:
@@ -180,7 +172,7 @@ def check_labels(what: str, samples: Sequence[Sample]) -> None:
     Raises:
         DataError: there is one; the message names the first.
     """
-    without = [sample for sample in samples if not sample.label.exists()]
+    without = [sample for sample in samples if sample.label is not None and not sample.label.exists()]
     if without:
         raise DataError(
             f"{what}: {len(without)} of {len(samples)} images have no label, the first is {without[0].image}; "
@@ -189,24 +181,93 @@ def check_labels(what: str, samples: Sequence[Sample]) -> None:
 
 
 class SegmentationDataset(Dataset[dict[str, Any]]):
-    """Labelled images, read on demand.
+    """Images and what is labelled in them, read on demand.
 
     Args:
         samples: what to read.
         name: how messages and tables call it.
         root: the folder that it lies in.
         split: the part of it that is listed; empty where it has none.
+        classes: what the ids of its masks stand for.
+        reader: opens the files.
     """
 
-    def __init__(self, samples: Sequence[Sample], name: str, root: str | Path, split: str = "") -> None:
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        name: str,
+        root: str | Path,
+        split: str = "",
+        classes: ClassSet = CITYSCAPES,
+        reader: Reader = FROM_DISK,
+    ) -> None:
         self.samples = list(samples)
         self.name, self.root, self.split = name, Path(root), split
+        self.classes, self.reader = classes, reader
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns ``image`` (PIL, RGB), ``mask`` (train ids, uint8 [H, W]) and ``key``."""
+    def image(self, index: int) -> Image.Image:
+        """Reads an image, RGB.
+
+        Raises:
+            DamagedImageError: it cannot be decoded.
+        """
+        return self.reader.image(self.samples[index].image)
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Reads a label map, ids of the class set and `IGNORE`, uint8 [H, W]; of an unlabelled image everything is ignored.
+
+        Raises:
+            DamagedImageError: it cannot be decoded.
+            DataError: it holds foreign ids.
+        """
         sample = self.samples[index]
-        image, mask = read_pair(sample)
+        if sample.label is None:
+            return _nothing(self.image(index))
+        return self.reader.label(sample.label, sample.encoding, self.classes)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Returns ``image`` (PIL, RGB), ``mask`` (ids of the class set and `IGNORE`, uint8 [H, W]) and ``key``.
+
+        Raises:
+            DamagedImageError: one of the files cannot be decoded.
+            DataError: sizes differ that must not, or the label holds foreign ids.
+        """
+        sample, image = self.samples[index], self.image(index)
+        mask = _nothing(image) if sample.label is None else self.mask(index)
+        if sample.equal_sizes and image.size != mask.shape[::-1]:
+            raise DataError(
+                f"{sample.image}: {image.size[0]}x{image.size[1]}, but its label {sample.label} is "
+                f"{mask.shape[1]}x{mask.shape[0]}; expected equal sizes"
+            )
         return {"image": image, "mask": mask, "key": sample.key}
+
+    def with_classes(self, classes: ClassSet) -> Self:
+        """Returns the same images with their masks in another class set."""
+        other = copy(self)
+        other.classes = classes
+        return other
+
+    def unlabelled(self) -> Self:
+        """Returns the same images without their labels."""
+        return self._with_samples([replace(sample, label=None) for sample in self.samples])
+
+    def relabelled(self, folder: Path) -> Self:
+        """Returns the same images with other labels, of any sizes: ``<folder>/<key>.png``, ids of the class set of this data set."""
+        return self._with_samples(
+            [
+                replace(sample, label=folder / f"{sample.key}.png", encoding="classIds", equal_sizes=False)
+                for sample in self.samples
+            ]
+        )
+
+    def _with_samples(self, samples: list[Sample]) -> Self:
+        other = copy(self)
+        other.samples = samples
+        return other
+
+
+def _nothing(image: Image.Image) -> NDArray[np.uint8]:
+    return np.full((image.height, image.width), IGNORE, np.uint8)

@@ -1,8 +1,8 @@
-"""From images to label maps, and a task that scores them."""
+"""From images to label maps, the one way for all who predict, and a task that scores them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -15,103 +15,118 @@ from torch import Tensor, nn
 from zsda.core.errors import DataError
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import FaultLog
-from zsda.data.labels import NUM_CLASSES
-from zsda.data.transforms import EvaluationTransform
-from zsda.evaluation.metrics import SegmentationScores, plain_scores
+from zsda.data.labels import ClassSet
+from zsda.data.transforms import EvaluationTransform, Size
+from zsda.evaluation.metrics import SetScores, plain_scores
 from zsda.evaluation.pictures import write_colour_mask
+from zsda.evaluation.protocols import Protocol
 
 
-def predict_labels(model: Callable[[Tensor], Tensor], images: Tensor, masks: Sequence[Tensor]) -> list[Tensor]:
-    """Predicts a label map of each mask's size.
+class Inference:
+    """How a network is asked: what it sees of an image, how often, and at what size it answers.
 
     Args:
-        model: images -> logits [B, C, h, w].
-        images: normalised, [B, 3, h, w].
-        masks: B label maps [H, W]; where their size differs from the images', logits are upsampled bilinearly.
+        size: height, width that the network sees.
 
-    Returns:
-        B maps of the most likely channel, int64 [H, W].
+    Raises:
+        ConfigError: it is no height and width.
     """
-    logits = model(images)
-    predictions = []
-    for single, mask in zip(logits, masks, strict=True):
-        if single.shape[-2:] != mask.shape:
-            single = F.interpolate(single[None].float(), size=mask.shape, mode="bilinear", align_corners=False)[0]  # noqa: PLW2901
-        predictions.append(single.argmax(dim=0))
-    return predictions
+
+    def __init__(self, size: Size) -> None:
+        self._transform = EvaluationTransform(size)
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Brings an RGB image to what the network sees, float32 [3, h, w]."""
+        return self._transform(image)
+
+    def logits(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Asks the network once, for the whole image; a sliding window, several scales and mirroring belong here and nowhere else.
+
+        Args:
+            model: images -> logits [B, C, h', w'].
+            images: prepared, [B, 3, h, w].
+        """
+        return model(images)
+
+    def labels(
+        self, model: Callable[[Tensor], Tensor], images: Tensor, sizes: Sequence[Size] | None = None
+    ) -> list[Tensor]:
+        """Predicts a label map for each image.
+
+        Args:
+            model: images -> logits [B, C, h', w'].
+            images: prepared, [B, 3, h, w].
+            sizes: height, width of each label map; logits of another size are resized bilinearly. None takes the size that the
+                network sees.
+
+        Returns:
+            B maps of the most likely channel, int64 [H, W].
+        """
+        asked = [self._transform.size] * len(images) if sizes is None else sizes
+        return [
+            _resized(single, size).argmax(dim=0) for single, size in zip(self.logits(model, images), asked, strict=True)
+        ]
 
 
-class ScoringTask(L.LightningModule):
-    """A network with one score for each of several labelled sets; the base of training and evaluation.
+def _resized(logits: Tensor, size: Size) -> Tensor:
+    if tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits[None].float(), size=tuple(size), mode="bilinear", align_corners=False)[0]
+
+
+class EvaluationTask(L.LightningModule):
+    """Scores a network, and paints its predictions where asked for.
 
     Args:
         model: images [B, 3, H, W] -> logits [B, C, H, W]; C may exceed the scored classes.
-        sets: names of the labelled sets, in the order of their loaders.
+        sets: names of the settings, in the order of their loaders.
+        classes: what the network and the masks of all settings tell apart.
+        protocol: by which it is scored.
+        inference: how it is asked.
+        masks: folder for coloured predictions, ``<masks>/<setting>/<key>.png``; None writes none.
 
     Attributes:
+        scores: of each setting so far.
         faults: the damaged files met so far.
+        final: setting -> plain scores, once the evaluation is over.
     """
 
-    def __init__(self, model: nn.Module, sets: Sequence[str]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        sets: Sequence[str],
+        classes: ClassSet,
+        protocol: Protocol,
+        inference: Inference,
+        masks: Path | None = None,
+    ) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
-        self.sets = list(sets)
+        self.scores = SetScores(classes, sets, protocol)
         self.faults = FaultLog()
-        self._scores = nn.ModuleList(SegmentationScores(NUM_CLASSES) for _ in sets)
-
-    @property
-    def scores(self) -> list[SegmentationScores]:
-        """One accumulated score for each set."""
-        return [cast(SegmentationScores, scores) for scores in self._scores]
+        self.final: dict[str, dict[str, Any]] = {}
+        self._classes, self._protocol, self._inference, self._masks = classes, protocol, inference, masks
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits."""
         return self.model(images.contiguous(memory_format=torch.channels_last))
 
-    def score(self, batch: dict[str, Any], index: int) -> list[Tensor]:
-        """Adds a batch to the scores of set ``index``; returns the predictions, none if all files are damaged."""
-        if not self.faults.take(batch):
-            return []
-        predictions = predict_labels(self, batch["image"], batch["mask"])
-        for prediction, mask in zip(predictions, batch["mask"], strict=True):
-            self.scores[index].update(prediction, mask)
-        return predictions
-
-    def on_fit_end(self) -> None:
-        """Lets every process know the damaged files of all."""
-        self.faults.gather()
-
-    def results(self) -> dict[str, dict[str, Tensor]]:
-        """Returns set -> scores, over all processes."""
-        return {name: scores.compute() for name, scores in zip(self.sets, self.scores, strict=True)}
-
-
-class EvaluationTask(ScoringTask):
-    """Scores a network, and paints its predictions where asked for.
-
-    Args:
-        model: images -> logits.
-        sets: names of the settings, in the order of their loaders.
-        masks: folder for coloured predictions, ``<masks>/<setting>/<key>.png``; None writes none.
-
-    Attributes:
-        final: setting -> plain scores, once the evaluation is over.
-    """
-
-    def __init__(self, model: nn.Module, sets: Sequence[str], masks: Path | None = None) -> None:
-        super().__init__(model, sets)
-        self._masks = masks
-        self.final: dict[str, dict[str, Any]] = {}
-
     def test_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
         """Scores ``image`` [B, 3, h, w] against the list ``mask`` of [H, W]."""
-        for prediction, key in zip(self.score(batch, dataloader_idx), batch.get("key", []), strict=True):
-            if self._masks is not None:
-                write_colour_mask(self._masks / self.sets[dataloader_idx] / f"{key}.png", prediction)
+        if not self.faults.take(batch):
+            return
+        sizes = [mask.shape for mask in batch["mask"]] if self._protocol.labels == "native" else None
+        predictions = self._inference.labels(self, batch["image"], sizes)
+        self.scores.update(dataloader_idx, predictions, batch["mask"])
+        if self._masks is not None:
+            folder = self._masks / self.scores.sets[dataloader_idx]
+            for prediction, key in zip(predictions, batch["key"], strict=True):
+                write_colour_mask(folder / f"{key}.png", prediction, self._classes)
 
     def on_test_epoch_end(self) -> None:
         """Computes the results while the processes can still talk to one another."""
-        self.final = {name: plain_scores(scores) for name, scores in self.results().items()}
+        results = self.scores.results()
+        self.final = {name: plain_scores(scores, self._classes.names) for name, scores in results.items()}
         self.faults.gather()
 
 
@@ -134,24 +149,23 @@ def evaluate(task: EvaluationTask, data: EvaluationData, trainer: L.Trainer) -> 
     return task.final
 
 
-def predict_images(model: nn.Module, images: Sequence[Image.Image], size: Sequence[int]) -> list[NDArray[np.uint8]]:
+def predict_images(model: nn.Module, images: Sequence[Image.Image], inference: Inference) -> list[NDArray[np.uint8]]:
     """Predicts label maps of photographs, one by one, where the network is.
 
     Args:
         model: normalised images [1, 3, h, w] -> logits [1, C, h, w].
         images: RGB.
-        size: height, width that the network sees.
+        inference: how it is asked.
 
     Returns:
         For each image its most likely channels at its own size, uint8 [H, W].
     """
-    transform = EvaluationTransform(size)
     device = next(model.parameters()).device
     predictions = []
     model.eval()
     with torch.inference_mode():
         for image in images:
-            own_size = torch.empty(image.height, image.width)
-            (prediction,) = predict_labels(model, transform(image)[None].to(device), [own_size])
+            prepared = inference.prepare(image)[None].to(device)
+            (prediction,) = inference.labels(model, prepared, [(image.height, image.width)])
             predictions.append(prediction.cpu().numpy().astype(np.uint8))
     return predictions

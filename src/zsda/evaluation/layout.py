@@ -1,6 +1,5 @@
 """Does an edited image keep the layout that its labels describe? A network that was trained on the source answers."""
 
-from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -11,9 +10,9 @@ from torch import Tensor, nn
 
 from zsda.core.files import file_digest
 from zsda.core.trained import TrainedNetwork
-from zsda.data.labels import NUM_CLASSES
-from zsda.data.transforms import EvaluationTransform, resize_mask
-from zsda.evaluation.inference import predict_labels
+from zsda.data.labels import ClassSet, find_classes
+from zsda.data.transforms import Size, resize_mask
+from zsda.evaluation.inference import Inference
 from zsda.evaluation.metrics import confusion_matrix, scores
 from zsda.models.weights import load_trained
 
@@ -29,29 +28,34 @@ class LayoutJudge:
         network: normalised images [1, 3, h, w] -> logits [1, C, h, w], trained on the source.
         size: height, width that the network sees.
         digest: tells its weights from others.
+        classes: what it tells apart.
     """
 
-    def __init__(self, network: nn.Module, size: Sequence[int], digest: str) -> None:
+    def __init__(self, network: nn.Module, size: Size, digest: str, classes: ClassSet) -> None:
         self.network = network.eval()
-        self.digest = digest
-        self._transform = EvaluationTransform(size)
+        self.digest, self.classes = digest, classes
+        self._size, self._inference = size, Inference(size)
 
     @classmethod
     def of(cls, trained: TrainedNetwork | None) -> Self | None:
         """Makes the judge of a trained network; None of none.
 
         Raises:
+            ConfigError: its classes are no set of classes.
             ModelError: the weights are not there, or those of another network.
         """
-        return None if trained is None else cls(load_trained(trained), trained.size, file_digest(trained.weights))
+        if trained is None:
+            return None
+        digest = file_digest(trained.weights)
+        return cls(load_trained(trained), trained.size, digest, find_classes(trained.classes))
 
     def prepare(self, image: Image.Image, mask: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Brings an RGB image and the train ids of its source, uint8 [H, W], to what `score` takes.
+        """Brings an RGB image and the mask of its source, ids of the judge's classes, uint8 [H, W], to what `score` takes.
 
         Returns:
-            The normalised image, float32 [3, h, w], and the train ids, uint8 [h, w].
+            The normalised image, float32 [3, h, w], and the mask, uint8 [h, w].
         """
-        return self._transform(image), torch.tensor(resize_mask(mask, self._transform.size))
+        return self._inference.prepare(image), torch.tensor(resize_mask(mask, self._size))
 
     def score(self, image: Tensor, mask: Tensor) -> float | None:
         """Scores a prepared image, float32 [3, h, w], and mask, uint8 [h, w].
@@ -61,6 +65,6 @@ class LayoutJudge:
         """
         device = next(self.network.parameters()).device
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            (prediction,) = predict_labels(self.network, image[None].to(device), [mask])
-        score = scores(confusion_matrix(prediction.cpu(), mask.cpu(), NUM_CLASSES))["miou_present"].item()
+            (prediction,) = self._inference.labels(self.network, image[None].to(device))
+        score = scores(confusion_matrix(prediction.cpu(), mask.cpu(), len(self.classes)))["miou_present"].item()
         return None if np.isnan(score) else round(score, 4)

@@ -1,14 +1,15 @@
 """Intersection over union, computed from one confusion matrix over all images."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zsda.data.labels import CLASS_NAMES, IGNORE
+from zsda.data.labels import IGNORE, ClassSet
+from zsda.evaluation.protocols import Absent, Protocol
 from zsda.evaluation.records import SUMMARY
 
 
@@ -32,12 +33,17 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int, igno
     return torch.bincount(rows * width + columns, minlength=num_classes * width).reshape(num_classes, width)
 
 
-def scores(confusion: Tensor) -> dict[str, Tensor]:
+def scores(confusion: Tensor, absent: Absent = "left_out") -> dict[str, Tensor]:
     """Derives the scores from a confusion matrix [C, C + 1].
 
+    Args:
+        confusion: see `confusion_matrix`.
+        absent: what a class that is neither labelled nor predicted counts in the mean; see `Protocol`.
+
     Returns:
-        ``iou`` float64 [C], NaN only for classes neither labelled nor predicted; ``miou``, the mean of the rest; ``miou_present``,
-        the mean over the classes that occur in the labels; ``accuracy`` of pixels; ``confusion`` itself.
+        ``iou`` float64 [C], NaN only for classes neither labelled nor predicted; ``miou``, the mean of the rest, or of all with 0
+        for those; ``miou_present``, the mean over the classes that occur in the labels; ``accuracy`` of pixels; ``confusion``
+        itself.
     """
     classes = confusion[:, :-1]
     hits = classes.diagonal().double()
@@ -45,7 +51,7 @@ def scores(confusion: Tensor) -> dict[str, Tensor]:
     iou = hits / (labelled + classes.sum(dim=0).double() - hits)
     return {
         "iou": iou,
-        "miou": iou.nanmean(),
+        "miou": iou.nanmean() if absent == "left_out" else iou.nan_to_num(0).mean(),
         "miou_present": iou[labelled > 0].mean(),
         "accuracy": hits.sum() / labelled.sum(),
         "confusion": confusion,
@@ -58,14 +64,21 @@ class SegmentationScores(Metric):
     Args:
         num_classes: number of scored classes.
         ignore_index: label of pixels to leave out.
+        absent: see `scores`.
     """
 
     full_state_update = False
     confusion: Tensor
 
-    def __init__(self, num_classes: int, ignore_index: int = IGNORE, **kwargs: Any) -> None:  # noqa: ANN401 - torchmetrics' own
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_index: int = IGNORE,
+        absent: Absent = "left_out",
+        **kwargs: Any,  # noqa: ANN401 - torchmetrics' own
+    ) -> None:
         super().__init__(**kwargs)
-        self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.num_classes, self.ignore_index, self.absent = num_classes, ignore_index, absent
         empty = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64)
         self.add_state("confusion", default=empty, dist_reduce_fx="sum")
 
@@ -75,12 +88,47 @@ class SegmentationScores(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Returns what `scores` returns, over everything added so far."""
-        return scores(self.confusion)
+        return scores(self.confusion, self.absent)
 
 
-def plain_scores(scores: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Turns the scores of one setting into JSON values; an undefined IoU becomes null."""
-    iou = {name: _number(value) for name, value in zip(CLASS_NAMES, scores["iou"].tolist(), strict=True)}
+class SetScores(nn.Module):
+    """One accumulated score for each of several labelled sets; a part of whatever predicts.
+
+    Args:
+        classes: what masks and predictions tell apart.
+        sets: names of the labelled sets, in the order of their loaders.
+        protocol: by which they are scored.
+
+    Attributes:
+        sets: their names.
+    """
+
+    def __init__(self, classes: ClassSet, sets: Sequence[str], protocol: Protocol) -> None:
+        super().__init__()
+        self.sets = list(sets)
+        self._scores = nn.ModuleList(SegmentationScores(len(classes), absent=protocol.absent) for _ in sets)
+
+    def update(self, index: int, predictions: Iterable[Tensor], masks: Iterable[Tensor]) -> None:
+        """Adds label maps, int [H, W], and what is labelled there, uint8 [H, W], to the scores of set ``index``."""
+        for prediction, mask in zip(predictions, masks, strict=True):
+            self._of_sets()[index].update(prediction, mask)
+
+    def results(self) -> dict[str, dict[str, Tensor]]:
+        """Returns set -> what `scores` returns, over all processes."""
+        return {name: scores.compute() for name, scores in zip(self.sets, self._of_sets(), strict=True)}
+
+    def reset(self) -> None:
+        """Forgets everything added so far."""
+        for scores in self._of_sets():
+            scores.reset()
+
+    def _of_sets(self) -> list[SegmentationScores]:
+        return [cast(SegmentationScores, scores) for scores in self._scores]
+
+
+def plain_scores(scores: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Any]:
+    """Turns the scores of one setting into JSON values, with the names of its classes; an undefined IoU becomes null."""
+    iou = {name: _number(value) for name, value in zip(names, scores["iou"].tolist(), strict=True)}
     summary = {key: _number(float(scores[key])) for key in SUMMARY}
     return {**summary, "iou": iou, "confusion": scores["confusion"].tolist()}
 

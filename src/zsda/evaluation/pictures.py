@@ -1,7 +1,7 @@
 """Predictions and confusions as pictures."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from zsda.core.files import write_atomic
-from zsda.data.labels import CLASS_NAMES, colourise
+from zsda.data.labels import ClassSet
 
 
-def write_colour_mask(path: Path, prediction: Tensor) -> None:
-    """Writes train ids [H, W] as an RGB PNG in the Cityscapes colours."""
-    colours = colourise(prediction.cpu().numpy().astype(np.uint8))
+def write_colour_mask(path: Path, prediction: Tensor, classes: ClassSet) -> None:
+    """Writes ids of a class set, int [H, W], as an RGB PNG in its colours."""
+    colours = classes.colourise(prediction.cpu().numpy().astype(np.uint8))
     buffer = io.BytesIO()
     Image.fromarray(colours).save(buffer, "PNG", compress_level=1)
     write_atomic(path, buffer.getvalue())
@@ -24,11 +24,12 @@ def write_colour_mask(path: Path, prediction: Tensor) -> None:
 def write_confusions(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
     """Writes ``confusion_<setting>.png`` for each setting of what `zsda.evaluation.metrics.plain_scores` returned."""
     for setting, scores in results.items():
-        write_atomic(folder / f"confusion_{setting}.png", confusion_picture(setting, np.array(scores["confusion"])))
+        picture = confusion_picture(setting, np.array(scores["confusion"]), list(scores["iou"]))
+        write_atomic(folder / f"confusion_{setting}.png", picture)
 
 
-def confusion_picture(title: str, confusion: np.ndarray[Any, np.dtype[np.int64]]) -> bytes:
-    """Draws a confusion matrix [C, C + 1], each row as shares of its label's pixels, as a PNG."""
+def confusion_picture(title: str, confusion: np.ndarray[Any, np.dtype[np.int64]], names: Sequence[str]) -> bytes:
+    """Draws a confusion matrix [C, C + 1] of named classes, each row as shares of its label's pixels, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -38,9 +39,9 @@ def confusion_picture(title: str, confusion: np.ndarray[Any, np.dtype[np.int64]]
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    columns = [*CLASS_NAMES, "void"]
+    columns = [*names, "void"]
     axes.set_xticks(range(len(columns)), columns, rotation=90)
-    axes.set_yticks(range(len(CLASS_NAMES)), CLASS_NAMES)
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="labelled", title=f"{title}: share of each class's pixels by prediction")
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:

@@ -12,6 +12,7 @@ from pydantic import Field
 from zsda.core.errors import StoreError
 from zsda.core.files import to_json, write_atomic
 from zsda.core.records import PlainName, Record, read_record
+from zsda.core.run_records import ClassesRecord
 
 SUMMARY = ("miou", "miou_present", "accuracy")
 """Scores that sum up a setting."""
@@ -50,6 +51,7 @@ class Evaluated(Record):
         protocol: by which it was scored.
         precision: of the network.
         size: height, width that the network saw.
+        classes: what was told apart.
         files: setting -> fingerprint of its images and labels.
         images: setting -> how many.
         generated_sets: setting -> the generated set that its images are from.
@@ -63,6 +65,7 @@ class Evaluated(Record):
     protocol: PlainName
     precision: str
     size: list[int]
+    classes: ClassesRecord
     files: dict[PlainName, str]
     images: dict[PlainName, int]
     generated_sets: dict[PlainName, PlainName] = Field(default_factory=dict)

@@ -13,8 +13,9 @@ from zsda.core.provenance import provenance
 from zsda.core.trained import TrainedNetwork
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.evaluation import EvaluationData
+from zsda.data.labels import find_classes
 from zsda.data.samples import SegmentationDataset, fingerprint
-from zsda.evaluation.inference import EvaluationTask, evaluate
+from zsda.evaluation.inference import EvaluationTask, Inference, evaluate
 from zsda.evaluation.pictures import write_confusions
 from zsda.evaluation.protocols import find_protocol
 from zsda.evaluation.records import SUMMARY, read_epochs, read_scores, write_epochs, write_scores
@@ -42,7 +43,7 @@ class Scored(NamedTuple):
 
 
 class Scorer:
-    """Scores networks on settings that are listed once.
+    """Scores networks on settings that are listed once, each in the classes that it tells apart.
 
     Args:
         datasets: setting -> images and labels.
@@ -77,14 +78,16 @@ class Scorer:
 
         Args:
             network: what to score.
-            known: read the scores where they are on disk already: of these weights, in this precision, at this size, of these files.
+            known: read the scores where they are on disk already: of these weights, in this precision, at this size, in these classes,
+                of these files.
 
         Raises:
+            ConfigError: the network's classes are no set of classes.
             DataError: a setting without a single labelled pixel that could be scored.
             ModelError: the weights are not there, or not those of the network.
         """
         title, folder = self._place(network)
-        conditions = self._conditions(network.size)
+        conditions = self._conditions(network)
         if known and not self._masks and network.weights.is_file():
             found = read_scores(folder, {**conditions, "weights_digest": file_digest(network.weights)})
             if found is not None:
@@ -107,13 +110,14 @@ class Scorer:
             The result with ``epochs``; ``settings`` are those of the last one.
 
         Raises:
+            ConfigError: the network's classes are no set of classes.
             DataError: a setting without a single labelled pixel that could be scored.
             ModelError: weights are not there, or not those of the network.
         """
         title, folder = self._place(network)
         before = {}
         if network.weights.is_file():
-            wanted = {**self._conditions(network.size), "weights_digest": file_digest(network.weights)}
+            wanted = {**self._conditions(network), "weights_digest": file_digest(network.weights)}
             before = read_epochs(folder, wanted)
         epochs: dict[int, Any] = {epoch: before[epoch] for epoch in network.epochs if epoch in before}
         left_out: list[str] = []
@@ -128,17 +132,26 @@ class Scorer:
                 write_epochs(folder, epochs, self._about(network, left_out))
         return Scored(title, folder, epochs[max(epochs)], left_out, known=not missing, epochs=epochs)
 
+    def _size(self, network: TrainedNetwork) -> list[int]:
+        return list(self._protocol.size or network.size)
+
     def _place(self, network: TrainedNetwork) -> tuple[str, Path]:
-        title = f"{network.title} - protocol {self._protocol.name}, input {'x'.join(map(str, network.size))}"
+        title = f"{network.title} - protocol {self._protocol.name}, input {'x'.join(map(str, self._size(network)))}"
         return title, network.out / f"{'+'.join(self._datasets)}_{self._protocol.name}"
 
-    def _conditions(self, size: Sequence[int]) -> dict[str, Any]:
-        about = {"protocol": self._protocol.name, "precision": self._precision, "size": size, "files": self._files}
+    def _conditions(self, network: TrainedNetwork) -> dict[str, Any]:
+        about = {
+            "protocol": self._protocol.name,
+            "precision": self._precision,
+            "size": self._size(network),
+            "classes": find_classes(network.classes).plain(),
+            "files": self._files,
+        }
         return {**about, "generated_sets": self._sets} if self._sets else about
 
     def _about(self, network: TrainedNetwork, left_out: Sequence[str]) -> dict[str, Any]:
         return {
-            **self._conditions(network.size),
+            **self._conditions(network),
             "title": self._place(network)[0],
             "weights": str(network.weights),
             "weights_digest": file_digest(network.weights),
@@ -152,9 +165,9 @@ class Scorer:
         trainer = self._trainer(
             logger=False, use_distributed_sampler=False, enable_checkpointing=False, callbacks=[RichProgressBar()]
         )
-        data = EvaluationData(
-            self._datasets, network.size, self._batch_size, self._num_workers, self._protocol.native_labels
-        )
-        task = EvaluationTask(load_trained(network), list(self._datasets), masks)
+        size, classes = self._size(network), find_classes(network.classes)
+        datasets = {name: dataset.with_classes(classes) for name, dataset in self._datasets.items()}
+        data = EvaluationData(datasets, size, self._batch_size, self._num_workers, self._protocol.labels)
+        task = EvaluationTask(load_trained(network), list(datasets), classes, self._protocol, Inference(size), masks)
         results = evaluate(task, data, trainer)
         return results, task.faults.messages, trainer.is_global_zero

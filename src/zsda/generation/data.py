@@ -12,10 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from zsda.core.errors import ConfigError
 from zsda.core.files import digest
-from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.data.samplers import check_loading
-from zsda.data.samples import read_image
+from zsda.data.samples import SegmentationDataset
 from zsda.generation.domains import Domain
 from zsda.generation.recipes import Recipe
 from zsda.generation.store import GeneratedStore
@@ -35,11 +34,14 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
         ConfigError: the limit leaves no image.
     """
 
-    def __init__(self, source: Cityscapes, recipe: Recipe, domain: Domain, seed: int, limit: int | None = None) -> None:
+    def __init__(
+        self, source: SegmentationDataset, recipe: Recipe, domain: Domain, seed: int, limit: int | None = None
+    ) -> None:
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"limit={limit}; expected null for all images or a number of at least 1")
-        self.root = source.root
-        self.paths = sorted(sample.image.relative_to(source.root).as_posix() for sample in source.samples)[:limit]
+        self.root, self._source = source.root, source
+        self._places = {s.image.relative_to(source.root).as_posix(): place for place, s in enumerate(source.samples)}
+        self.paths = sorted(self._places)[:limit]
         self.recipe, self.domain, self.seed = recipe, domain, seed
 
     def __len__(self) -> int:
@@ -54,8 +56,7 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
         return load_or_fault(partial(self._load, self.paths[index]))
 
     def _load(self, source: str) -> dict[str, Any]:
-        image = read_image(self.root / source)
-        canvas = self.recipe.draw_canvas(image)
+        canvas = self.recipe.draw_canvas(self._source.image(self._places[source]))
         boxes = self.recipe.boxes(self.seed, source, self.domain.name)
         return {
             "source": source,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -9,11 +10,10 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch.utils.data import DataLoader, Dataset
 
-from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import LAYOUT_SCORE
 from zsda.data.faults import Fault, FaultLog, load_or_fault
 from zsda.data.samplers import UnpaddedSampler
-from zsda.data.samples import Sample, read_image, read_label
+from zsda.data.samples import SegmentationDataset
 from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.data import SourcePatches
 from zsda.generation.store import GeneratedStore
@@ -25,24 +25,22 @@ NETWORK = "layout_network"
 
 
 class _Images(Dataset[dict[str, Any]]):
-    """Edited images with the labels of their sources."""
+    """Edited images with the labels of their sources, and the paths of those."""
 
-    def __init__(self, store: GeneratedStore, samples: Sequence[tuple[str, Sample]], judge: LayoutJudge) -> None:
-        self._store, self._samples, self._judge = store, samples, judge
+    def __init__(self, edits: SegmentationDataset, sources: Sequence[str], judge: LayoutJudge) -> None:
+        self._edits, self._sources, self._judge = edits, sources, judge
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._sources)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        source, sample = self._samples[index]
-        loaded = load_or_fault(lambda: self._load(source, sample))
-        return {"source": source, "faults": [loaded]} if isinstance(loaded, Fault) else loaded
+        loaded = load_or_fault(lambda: self._load(index))
+        return {"source": self._sources[index], "faults": [loaded]} if isinstance(loaded, Fault) else loaded
 
-    def _load(self, source: str, sample: Sample) -> dict[str, Any]:
-        image, mask = self._judge.prepare(
-            read_image(self._store.root / source), read_label(sample.label, sample.encoding)
-        )
-        return {"source": source, "image": image, "mask": mask}
+    def _load(self, index: int) -> dict[str, Any]:
+        edit = self._edits[index]
+        image, mask = self._judge.prepare(edit["image"], edit["mask"])
+        return {"source": self._sources[index], "image": image, "mask": mask}
 
 
 def _single(samples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -62,7 +60,12 @@ class LayoutData(LightningDataModule):
     """
 
     def __init__(
-        self, patches: SourcePatches, store: GeneratedStore, source: Cityscapes, judge: LayoutJudge, num_workers: int
+        self,
+        patches: SourcePatches,
+        store: GeneratedStore,
+        source: SegmentationDataset,
+        judge: LayoutJudge,
+        num_workers: int,
     ) -> None:
         super().__init__()
         self.patches, self.store, self.judge = patches, store, judge
@@ -72,9 +75,8 @@ class LayoutData(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Finds what is not scored; what could not be read, or had no labelled pixel, may since have been mended."""
         records = self.store.records()
-        samples = {s.image.relative_to(self._source.root).as_posix(): s for s in self._source.samples}
         self.pending = [
-            (source, samples[source])
+            source
             for source in self.patches.paths
             if source in records
             and (records[source].get(NETWORK) != self.judge.digest or records[source].get(LAYOUT_SCORE) is None)
@@ -83,8 +85,12 @@ class LayoutData(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Any]:
         """Returns the loader of this process."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        source, root = self._source, self.store.root
+        samples = {sample.image.relative_to(source.root).as_posix(): sample for sample in source.samples}
+        edited = [replace(samples[path], image=root / path, equal_sizes=False) for path in self.pending]
+        edits = SegmentationDataset(edited, root.name, root, source.split, self.judge.classes, source.reader)
         return DataLoader(
-            _Images(self.store, self.pending, self.judge),
+            _Images(edits, self.pending, self.judge),
             sampler=UnpaddedSampler(len(self.pending), rank, world),
             batch_size=1,  # a score must not depend on what else is in a batch
             num_workers=self._num_workers,

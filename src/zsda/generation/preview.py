@@ -13,8 +13,8 @@ from PIL import Image
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import derive_seed
-from zsda.data.datasets.cityscapes import Cityscapes
-from zsda.data.samples import read_pair
+from zsda.data.labels import ClassSet
+from zsda.data.samples import SegmentationDataset
 from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.domains import Domain
 from zsda.generation.editors.base import edit_in_turns
@@ -70,14 +70,16 @@ class SourceImage:
     Attributes:
         path: relative to its data set.
         canvas: the image as it is edited, uint8 [3, H, W].
-        mask: train ids, uint8 [h, w].
+        mask: ids of ``classes``, uint8 [h, w].
         layout: layout score of the image as it is; None without a judge.
+        classes: those of the judge; without one, those of the data set.
     """
 
     path: str
     canvas: torch.Tensor
     mask: NDArray[np.uint8]
     layout: float | None
+    classes: ClassSet
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ class Trial:
         return fmean(edit.change for edit in self.edits)
 
 
-def read_images(source: Cityscapes, count: int, recipe: Recipe, judge: LayoutJudge | None) -> list[SourceImage]:
+def read_images(
+    source: SegmentationDataset, count: int, recipe: Recipe, judge: LayoutJudge | None
+) -> list[SourceImage]:
     """Reads some images, evenly spread over a split.
 
     Args:
@@ -114,13 +118,13 @@ def read_images(source: Cityscapes, count: int, recipe: Recipe, judge: LayoutJud
     """
     if not isinstance(count, int) or not 1 <= count <= len(source):
         raise ConfigError(f"images={count}; expected a whole number from 1 to {len(source)}, the size of the split")
-    chosen = [source.samples[len(source) * number // count] for number in range(count)]
+    labelled = source if judge is None else source.with_classes(judge.classes)
     images = []
-    for sample in chosen:
-        image, mask = read_pair(sample)
-        canvas = recipe.draw_canvas(image)
-        path = sample.image.relative_to(source.root).as_posix()
-        images.append(SourceImage(path, canvas, mask, _score(judge, _picture(canvas), mask)))
+    for place in (len(source) * number // count for number in range(count)):
+        sample = labelled[place]
+        canvas, mask = recipe.draw_canvas(sample["image"]), sample["mask"]
+        path = source.samples[place].image.relative_to(source.root).as_posix()
+        images.append(SourceImage(path, canvas, mask, _score(judge, _picture(canvas), mask), labelled.classes))
     return images
 
 

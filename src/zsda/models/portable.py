@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from zsda.core.errors import ConfigError, ModelError
 from zsda.core.files import file_digest, to_json, write_atomic
 from zsda.core.provenance import provenance
-from zsda.data.labels import CLASS_NAMES, NUM_CLASSES
 from zsda.data.transforms import MEAN, STD, EvaluationTransform
 from zsda.models.weights import save_weights
 
@@ -61,7 +60,12 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def export_network(
-    model: nn.Module, size: Sequence[int], formats: Sequence[str], out: Path, source: Mapping[str, Any]
+    model: nn.Module,
+    size: Sequence[int],
+    formats: Sequence[str],
+    out: Path,
+    source: Mapping[str, Any],
+    names: Sequence[str],
 ) -> dict[str, Any]:
     """Writes the files of each format and ``export.json``, which says how to use them and where they are from.
 
@@ -73,6 +77,7 @@ def export_network(
         formats: keys of `FORMATS`.
         out: folder, is created.
         source: plain values that say which weights these are.
+        names: of the classes that it tells apart.
 
     Returns:
         What ``export.json`` holds.
@@ -95,7 +100,7 @@ def export_network(
     record = {
         "source": dict(source),
         "files": {FORMATS[name]: file_digest(out / FORMATS[name]) for name in formats},
-        "classes": class_names(channels),
+        "classes": class_names(channels, names),
         "size": list(size),
         "normalisation": {"scale": 255, "mean": _decimals(MEAN), "std": _decimals(STD)},
         "onnx": None if network is None else _described(network),
@@ -134,9 +139,9 @@ def to_onnx(model: nn.Module, size: Sequence[int]) -> OnnxNetwork:
     return OnnxNetwork(content, opset, difference)
 
 
-def class_names(channels: int) -> list[str]:
+def class_names(channels: int, names: Sequence[str]) -> list[str]:
     """Names the output channels in their order; those beyond the classes are "void", which is never right."""
-    return [*CLASS_NAMES[:channels], *["void"] * (channels - NUM_CLASSES)]
+    return [*names[:channels], *["void"] * (channels - len(names))]
 
 
 def _translated(model: nn.Module, size: Sequence[int]) -> tuple[bytes, int]:

@@ -25,12 +25,12 @@ def warn_of_unequal_lengths(runs: Sequence[RunFolder]) -> None:
 def warn_of_other_settings(runs: Sequence[RunFolder]) -> None:
     """Says so where runs differ in more than they are compared for, one line for each of two kinds.
 
-    Runs of one method for one domain are to differ in their seed alone, of all that ``zsda.train`` records. Of several methods or
-    domains, the first seeds are to have in common what `RunHeader.shared` names.
+    Runs of one method for one target are to differ in their seed alone, of all that ``zsda.train`` records. Of several methods or
+    targets, the first seeds are to have in common what `RunHeader.shared` names.
     """
     groups: dict[tuple[str, str | None], list[RunFolder]] = {}
     for run in sorted(runs, key=lambda run: run.header().seed):
-        groups.setdefault((run.header().method, run.header().domain), []).append(run)
+        groups.setdefault((run.header().method, run.header().target), []).append(run)
     for group in groups.values():
         if _warn("averaged as seeds, but trained with other settings", group, RunFolder.differing_settings):
             break

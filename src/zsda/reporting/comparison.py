@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from zsda.core.errors import StoreError
 from zsda.data.set_names import ORACLE
 from zsda.evaluation.protocols import find_protocol
-from zsda.reporting.results import DAY, OF_EDITS, RunScores
+from zsda.reporting.results import OF_EDITS, RunScores
 from zsda.reporting.seeds import BySeed, Summary, differences, summarise, summarise_over
 
 BASELINE, UPPER_BOUND = "source_only", ORACLE
 _CONTROLS = ("classical", "whole", "target_only", "one_phase", "reversed", "keep_source")
 _METHODS = (BASELINE, *_CONTROLS, "sdgpa", UPPER_BOUND)
-_DOMAINS = ("night", "snow", "rain", "fog", "game")
+_TARGETS = ("night", "snow", "rain", "fog", "game")
 
 
 class Comparison:
@@ -19,53 +19,56 @@ class Comparison:
 
     Args:
         results: what the runs reached.
-        domains: which to compare; None takes all that a run was adapted to or the baseline was scored in.
+        targets: which to compare; None takes all that a run was adapted to or the baseline was scored in.
         score: ``miou``, or ``miou_present``, the mIoU of the classes that occur in the labels; None takes the headline score of
             the protocol.
 
     Attributes:
-        results: those for one of the domains or without any.
+        results: those for one of the targets or without any.
+        source_setting: the setting that shows the source that all of them start from.
         methods: theirs, from the baseline over the controls to the oracle, then others by name.
-        domains: night, snow, rain, fog, game, then others by name.
-        seeds: those with a score in one of the domains or by day.
+        targets: night, snow, rain, fog, game, then others by name.
+        seeds: those with a score on one of the targets or on the source.
         oracle_selection: whether epochs were chosen by their score on the target.
 
     Raises:
-        StoreError: two runs differ in their names only.
+        StoreError: two runs differ in their names only, or start from different sources.
     """
 
     def __init__(
-        self, results: Sequence[RunScores], domains: Sequence[str] | None = None, score: str | None = None
+        self, results: Sequence[RunScores], targets: Sequence[str] | None = None, score: str | None = None
     ) -> None:
-        adapted = {result.domain for result in results if result.domain is not None}
-        scored = {setting for result in results if result.domain is None for setting in result.settings}
-        self.domains = _ordered(domains if domains is not None else adapted | (scored - {DAY} - OF_EDITS), _DOMAINS)
-        self.results = [result for result in results if result.domain in (None, *self.domains)]
+        self.source_setting = _common_source(results)
+        adapted = {result.target for result in results if result.target is not None}
+        scored = {setting for result in results if result.target is None for setting in result.settings}
+        found = adapted | (scored - {self.source_setting} - OF_EDITS)
+        self.targets = _ordered(targets if targets is not None else found, _TARGETS)
+        self.results = [result for result in results if result.target in (None, *self.targets)]
         self.score = score or find_protocol(results[0].protocol).headline
         self._runs: dict[tuple[str, str | None], dict[int, RunScores]] = {}
         for result in sorted(self.results, key=lambda result: result.seed):
-            known = self._runs.setdefault((result.method, result.domain), {}).setdefault(result.seed, result)
+            known = self._runs.setdefault((result.method, result.target), {}).setdefault(result.seed, result)
             if known is not result:
                 raise StoreError(
-                    f"{known.run} and {result.run} are both {result.method} for {result.domain or 'no domain'} at seed "
+                    f"{known.run} and {result.run} are both {result.method} for {result.target or 'no target'} at seed "
                     f"{result.seed}; choose one of them with runs=..., a pattern or a list of names"
                 )
         self.methods = _ordered({result.method for result in self.results}, _METHODS)
         self.seeds = self._seeds()
         self.oracle_selection = any(result.epoch is not None for result in self.results)
 
-    def target(self, method: str, domain: str) -> BySeed:
-        """Returns seed -> score in the domain, of runs for it or without any."""
-        return self._scores(method, domain, domain)
+    def target(self, method: str, target: str) -> BySeed:
+        """Returns seed -> score on the target, of runs for it or without any."""
+        return self._scores(method, target, target)
 
-    def day(self, method: str, domain: str) -> BySeed:
-        """Returns seed -> score by day, of runs for the domain or without any."""
-        return self._scores(method, domain, DAY)
+    def source(self, method: str, target: str) -> BySeed:
+        """Returns seed -> score on the source, of runs for the target or without any."""
+        return self._scores(method, target, self.source_setting)
 
-    def plain(self, domain: str) -> dict[str, dict[str, float | None]]:
-        """Returns method -> ``target`` and ``day``, the mean score of each in one domain as JSON values."""
+    def plain(self, target: str) -> dict[str, dict[str, float | None]]:
+        """Returns method -> ``target`` and ``source``, the mean score of each for one target as JSON values."""
         found = {
-            method: {"target": summarise(self.target(method, domain)), "day": summarise(self.day(method, domain))}
+            method: {"target": summarise(self.target(method, target)), "source": summarise(self.source(method, target))}
             for method in self.methods
         }
         return {
@@ -75,51 +78,62 @@ class Comparison:
         }
 
     def mean_target(self, method: str) -> Summary | None:
-        """Returns the mean of `target` over all domains; None where the method lacks one, for it would not compare."""
-        return summarise_over([self.target(method, domain) for domain in self.domains])
+        """Returns the mean of `target` over all targets; None where the method lacks one, for it would not compare."""
+        return summarise_over([self.target(method, target) for target in self.targets])
 
-    def mean_day(self, method: str) -> Summary | None:
-        """Returns the mean of `day` over those domains that the method has runs for."""
-        days = [self.day(method, domain) for domain in self.domains or [DAY]]
-        return summarise_over([scores for scores in days if scores])
+    def mean_source(self, method: str) -> Summary | None:
+        """Returns the mean of `source` over those targets that the method has runs for."""
+        parts = [self.source(method, target) for target in self.targets or [self.source_setting]]
+        return summarise_over([scores for scores in parts if scores])
 
-    def gain(self, method: str, reference: str, domains: Sequence[str]) -> Summary | None:
-        """Returns what a method has over another on the target, seed by seed, averaged over domains; None where one lacks."""
-        return self._difference(self.target, method, reference, domains)
+    def gain(self, method: str, reference: str, targets: Sequence[str]) -> Summary | None:
+        """Returns what a method has over another on the target, seed by seed, averaged over targets; None where one lacks."""
+        return self._difference(self.target, method, reference, targets)
 
-    def day_gain(self, method: str, reference: str, domains: Sequence[str]) -> Summary | None:
-        """Returns what a method has over another by day; see `gain`."""
-        return self._difference(self.day, method, reference, domains)
+    def source_gain(self, method: str, reference: str, targets: Sequence[str]) -> Summary | None:
+        """Returns what a method has over another on the source; see `gain`."""
+        return self._difference(self.source, method, reference, targets)
 
-    def share(self, method: str, domains: Sequence[str]) -> float | None:
+    def share(self, method: str, targets: Sequence[str]) -> float | None:
         """Returns how much of the way from the baseline to the oracle a method went, 1 is all of it.
 
-        It is a ratio of means: over the domains, and over the seeds that all three have. None where they share none in one of
-        the domains, or where the oracle is no better.
+        It is a ratio of means: over the targets, and over the seeds that all three have. None where they share none in one of
+        the targets, or where the oracle is no better.
         """
         parts, ways = [], []
-        for domain in domains:
-            low, high = self.target(BASELINE, domain), self.target(UPPER_BOUND, domain)
-            way, part = differences(high, low), differences(self.target(method, domain), low)
+        for target in targets:
+            low, high = self.target(BASELINE, target), self.target(UPPER_BOUND, target)
+            way, part = differences(high, low), differences(self.target(method, target), low)
             parts.append({seed: part[seed] for seed in part if seed in way})
             ways.append({seed: way[seed] for seed in way if seed in part})
         gone, whole = summarise_over(parts), summarise_over(ways)
         return gone.mean / whole.mean if gone and whole and whole.mean > 0 else None
 
-    def _scores(self, method: str, domain: str, setting: str) -> BySeed:
-        runs: Mapping[int, RunScores] = {**self._runs.get((method, None), {}), **self._runs.get((method, domain), {})}
+    def _scores(self, method: str, target: str, setting: str) -> BySeed:
+        runs: Mapping[int, RunScores] = {**self._runs.get((method, None), {}), **self._runs.get((method, target), {})}
         found = {seed: run.settings[setting] for seed, run in sorted(runs.items()) if setting in run.settings}
         return {seed: scores[self.score] for seed, scores in found.items()}
 
     def _seeds(self) -> list[int]:
-        parts = [(method, domain) for method in self.methods for domain in self.domains or [DAY]]
-        shown = {seed for part in parts for scores in (self.target(*part), self.day(*part)) for seed in scores}
+        parts = [(method, target) for method in self.methods for target in self.targets or [self.source_setting]]
+        shown = {seed for part in parts for scores in (self.target(*part), self.source(*part)) for seed in scores}
         return sorted(shown or {result.seed for result in self.results})  # scored on edits alone
 
     def _difference(
-        self, scores: Callable[[str, str], BySeed], method: str, reference: str, domains: Sequence[str]
+        self, scores: Callable[[str, str], BySeed], method: str, reference: str, targets: Sequence[str]
     ) -> Summary | None:
-        return summarise_over([differences(scores(method, domain), scores(reference, domain)) for domain in domains])
+        return summarise_over([differences(scores(method, target), scores(reference, target)) for target in targets])
+
+
+def _common_source(results: Sequence[RunScores]) -> str:
+    first = results[0]
+    for result in results:
+        if result.source_setting != first.source_setting:
+            raise StoreError(
+                f"{first.run} starts from {first.source_setting} and {result.run} from {result.source_setting}, which do not "
+                "compare; choose runs of one source with runs=..., a pattern or a list of names"
+            )
+    return first.source_setting
 
 
 def _ordered(names: Iterable[str], first: Sequence[str]) -> list[str]:

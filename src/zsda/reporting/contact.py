@@ -11,7 +11,7 @@ from rich.table import Table
 from zsda.core.files import write_atomic
 from zsda.generation.domains import Domain
 from zsda.generation.preview import Edit, SourceImage, Trial
-from zsda.reporting.panels import BACKGROUND, GAP, INK, MARGIN, Panel, fit, fitting_font, font
+from zsda.reporting.panels import BACKGROUND, GAP, INK, MARGIN, LabelMap, Panel, fit, fitting_font, font
 
 _WIDTH = 400
 _CAPTION = 13
@@ -75,7 +75,7 @@ def contact_sheet(
             image.canvas.permute(1, 2, 0).numpy(), 0, 0, block, [Path(image.path).name, _layout("source", image.layout)]
         )
         if rows > 1:
-            paste(image.mask, 0, 1, block, ["", "ground truth"])
+            paste(LabelMap(image.mask, image.classes), 0, 1, block, ["", "ground truth"])
         for number, trial in enumerate(trials):
             row, column = divmod(number, columns)
             edit = trial.edits[block]

@@ -81,7 +81,7 @@ def _tex(text: str) -> str:
 
 
 def table_csv(comparison: Comparison, against: Sequence[str], quoted: Sequence[Quoted] = ()) -> bytes:
-    """Returns one row for each method and domain, and for the mean over the domains, as CSV.
+    """Returns one row for each method and target, and for the mean over the targets, as CSV.
 
     Scores, differences and their standard deviations are shares of 1. ``<difference>_noise`` is 1 where it is noise, 0 where it is
     more, and empty where that cannot be told; see `zsda.reporting.seeds.is_noise`.
@@ -91,9 +91,10 @@ def table_csv(comparison: Comparison, against: Sequence[str], quoted: Sequence[Q
         against: the methods that all are held against; those without runs are skipped.
         quoted: rows of others.
     """
-    gains = [f"{kind}_over_{name}" for name in against if name in comparison.methods for kind in ("gain", "day_gain")]
-    head = ["method", "domain", "origin", "score", "selection", "seeds"]
-    head += [f"{where}_{number}" for where in ("target", "day") for number in ("mean", "std")]
+    held = [name for name in against if name in comparison.methods]
+    gains = [f"{kind}_over_{name}" for name in held for kind in ("gain", "source_gain")]
+    head = ["method", "target", "origin", "score", "selection", "seeds"]
+    head += [f"{where}_{number}" for where in ("target", "source") for number in ("mean", "std")]
     head += [f"{gain}{ending}" for gain in gains for ending in ("", "_std", "_noise")]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*head, "share_of_oracle"], restval="")
@@ -102,43 +103,43 @@ def table_csv(comparison: Comparison, against: Sequence[str], quoted: Sequence[Q
         "score": comparison.score,
         "selection": ORACLE_SELECTION if comparison.oracle_selection else "last",
     }
-    for name, domains in _named_domains(comparison):
+    for name, targets in _named_targets(comparison):
         for method in comparison.methods:
-            numbers = _numbers_of(comparison, method, domains, against)
-            if numbers["target_mean"] != "" or numbers["day_mean"] != "":
-                writer.writerow({"method": method, "domain": name, "origin": "measured", **about, **numbers})
+            numbers = _numbers_of(comparison, method, targets, against)
+            if numbers["target_mean"] != "" or numbers["source_mean"] != "":
+                writer.writerow({"method": method, "target": name, "origin": "measured", **about, **numbers})
     for row in quoted:
-        for name, domains in _named_domains(comparison):
-            value = row.mean(domains)
+        for name, targets in _named_targets(comparison):
+            value = row.mean(targets)
             if value is not None:
                 numbers = _spread("target_mean", "target_std", value)
-                writer.writerow({"method": row.name, "domain": name, "origin": "quoted", "score": SCORE, **numbers})
+                writer.writerow({"method": row.name, "target": name, "origin": "quoted", "score": SCORE, **numbers})
     return text.getvalue().encode()
 
 
-def _named_domains(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    domains = comparison.domains
-    return [*((domain, [domain]) for domain in domains), *([("mean", domains)] if len(domains) > 1 else [])]
+def _named_targets(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    targets = comparison.targets
+    return [*((target, [target]) for target in targets), *([("mean", targets)] if len(targets) > 1 else [])]
 
 
 def _numbers_of(
-    comparison: Comparison, method: str, domains: Sequence[str], against: Sequence[str]
+    comparison: Comparison, method: str, targets: Sequence[str], against: Sequence[str]
 ) -> dict[str, float | str]:
-    target = summarise_over([comparison.target(method, domain) for domain in domains])
-    day = summarise_over([comparison.day(method, domain) for domain in domains])
-    counted = target or day
+    on_target = summarise_over([comparison.target(method, target) for target in targets])
+    on_source = summarise_over([comparison.source(method, target) for target in targets])
+    counted = on_target or on_source
     numbers: dict[str, float | str] = {
         "seeds": counted.seeds if counted else "",
-        **_spread("target_mean", "target_std", target),
-        **_spread("day_mean", "day_std", day),
+        **_spread("target_mean", "target_std", on_target),
+        **_spread("source_mean", "source_std", on_source),
     }
     for reference in (name for name in against if name in comparison.methods):
-        for kind, gain in (("gain", comparison.gain), ("day_gain", comparison.day_gain)):
-            difference = gain(method, reference, domains) if method != reference else None
+        for kind, gain in (("gain", comparison.gain), ("source_gain", comparison.source_gain)):
+            difference = gain(method, reference, targets) if method != reference else None
             noise = is_noise(difference) if difference else None
             numbers |= _spread(f"{kind}_over_{reference}", f"{kind}_over_{reference}_std", difference)
             numbers[f"{kind}_over_{reference}_noise"] = "" if noise is None else int(noise)
-    share = comparison.share(method, domains)
+    share = comparison.share(method, targets)
     return {**numbers, "share_of_oracle": "" if share is None else share}
 
 

@@ -55,7 +55,7 @@ def grids(
     for number, reference in enumerate(references):
         held = [method for method in comparison.methods if method not in references[: number + 1]]
         tables.append(_differences(comparison, held, reference, comparison.gain, "on the target"))
-        tables.append(_differences(comparison, held, reference, comparison.day_gain, "by day"))
+        tables.append(_differences(comparison, held, reference, comparison.source_gain, _on_source(comparison)))
     tables += [_shares(comparison), _layouts(comparison, layouts)]
     return [table for table in tables if table.rows]
 
@@ -99,19 +99,20 @@ def _count(summary: Summary, all_seeds: int | None) -> str:
 
 
 def _scores(comparison: Comparison, quoted: Sequence[Quoted]) -> Grid:
-    seeds, several = len(comparison.seeds), len(comparison.domains) > 1
+    seeds, several = len(comparison.seeds), len(comparison.targets) > 1
     rows = []
     for method in comparison.methods:
-        cells = [summarise(comparison.target(method, domain)) for domain in comparison.domains]
+        cells = [summarise(comparison.target(method, target)) for target in comparison.targets]
         means = [comparison.mean_target(method)] if several else []
-        shown = [spread(cell, seeds) for cell in (*cells, *means, comparison.mean_day(method))]
+        shown = [spread(cell, seeds) for cell in (*cells, *means, comparison.mean_source(method))]
         if set(shown) != {_NONE}:
             rows.append([method, *shown])
     for row in quoted:
-        rows.append([row.name, *(spread(row.mean(domains)) for domains in _averaged(comparison)), _NONE])
+        rows.append([row.name, *(spread(row.mean(targets)) for targets in _averaged(comparison)), _NONE])
     note = [f"{NOTE}: {', '.join(row.name for row in quoted)}."] if quoted else []
-    title = _title(comparison, "On the target and by day")
-    return _grid(title, ["method", *_columns(comparison), "day"], rows, [caption(comparison), *note])
+    title = _title(comparison, f"On the target and {_on_source(comparison)}")
+    head = ["method", *_columns(comparison), comparison.source_setting]
+    return _grid(title, head, rows, [caption(comparison), *note])
 
 
 def _differences(
@@ -122,7 +123,7 @@ def _differences(
     where: str,
 ) -> Grid:
     seeds = len(comparison.seeds)
-    found = {name: [gain(name, reference, domains) for domains in _averaged(comparison)] for name in methods}
+    found = {name: [gain(name, reference, targets) for targets in _averaged(comparison)] for name in methods}
     rows = [[name, *(signed(cell, seeds) for cell in cells)] for name, cells in found.items() if any(cells)]
     title = _title(comparison, f"Against {reference}, {where}")
     about = f"Points more than {reference} {where}, seed by seed."
@@ -132,7 +133,7 @@ def _differences(
 
 def _shares(comparison: Comparison) -> Grid:
     between = [method for method in comparison.methods if method not in (BASELINE, UPPER_BOUND)]
-    found = {name: [comparison.share(name, domains) for domains in _averaged(comparison)] for name in between}
+    found = {name: [comparison.share(name, targets) for targets in _averaged(comparison)] for name in between}
     rows = [[name, *map(per_cent, cells)] for name, cells in found.items() if any(cell is not None for cell in cells)]
     title = _title(comparison, f"Of the way from {BASELINE} to {UPPER_BOUND}")
     about = f"Mean gain over {BASELINE} on the target in % of that of {UPPER_BOUND}."
@@ -148,7 +149,7 @@ def _layouts(comparison: Comparison, layouts: Sequence[Kept]) -> Grid:
     ]
     about = "Validation scenes as they really look and as they were edited, against the labels of the source."
     title = _title(comparison, "What edits keep of the layout")
-    return _grid(title, ["", *(row.domain for row in layouts)], rows if layouts else [], [about, caption(comparison)])
+    return _grid(title, ["", *(row.target for row in layouts)], rows if layouts else [], [about, caption(comparison)])
 
 
 def _grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[str]) -> Grid:
@@ -158,13 +159,18 @@ def _grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], words:
 
 
 def _columns(comparison: Comparison) -> list[str]:
-    return [*comparison.domains, *(["mean"] if len(comparison.domains) > 1 else [])]
+    return [*comparison.targets, *(["mean"] if len(comparison.targets) > 1 else [])]
 
 
 def _averaged(comparison: Comparison) -> list[list[str]]:
-    """Returns, for each of `_columns`, the domains that it is the mean of."""
-    domains = comparison.domains
-    return [*([domain] for domain in domains), *([domains] if len(domains) > 1 else [])]
+    """Returns, for each of `_columns`, the targets that it is the mean of."""
+    targets = comparison.targets
+    return [*([target] for target in targets), *([targets] if len(targets) > 1 else [])]
+
+
+def _on_source(comparison: Comparison) -> str:
+    setting = comparison.source_setting
+    return "by day" if setting == "day" else f"in {setting}"
 
 
 def _title(comparison: Comparison, words: str) -> str:

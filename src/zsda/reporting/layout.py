@@ -15,45 +15,45 @@ _SETS = {"rendered": ORACLE, "edited": "target"}
 
 @dataclass(frozen=True)
 class Kept:
-    """One domain, over the seeds of the oracle that were scored on both.
+    """One target, over the seeds of the oracle that were scored on both.
 
     Attributes:
-        domain: what was rendered and edited.
+        target: what was rendered and edited.
         rendered: the score on rendered validation scenes.
         edited: that on edited ones, against the labels of their source.
         share: the latter of the former, a ratio of means.
     """
 
-    domain: str
+    target: str
     rendered: Summary
     edited: Summary
     share: float
 
 
 def kept_layouts(comparison: Comparison) -> list[Kept]:
-    """Returns what the oracles of each domain were scored with; nothing for a domain where they were not.
+    """Returns what the oracles of each target were scored with; nothing for a target where they were not.
 
-    Scores that do not tell that the images were of the oracle's own domain are named in a warning and left out.
+    Scores that do not tell that the images were of the oracle's own target are named in a warning and left out.
     """
     rows = []
-    for domain in comparison.domains:
-        oracles = [run for run in comparison.results if (run.method, run.domain) == (UPPER_BOUND, domain)]
+    for target in comparison.targets:
+        oracles = [run for run in comparison.results if (run.method, run.target) == (UPPER_BOUND, target)]
         scored = [run for run in oracles if run.settings.keys() >= _SETS.keys() and _is_own(run)]
         rendered, edited = (
             summarise({run.seed: run.settings[setting][comparison.score] for run in scored}) for setting in _SETS
         )
         if rendered and edited and rendered.mean > 0:
-            rows.append(Kept(domain, rendered, edited, edited.mean / rendered.mean))
+            rows.append(Kept(target, rendered, edited, edited.mean / rendered.mean))
     return rows
 
 
 def _is_own(run: RunScores) -> bool:
-    expected = {setting: set_name(str(run.domain), recipe) for setting, recipe in _SETS.items()}
+    expected = {setting: set_name(str(run.target), recipe) for setting, recipe in _SETS.items()}
     found = {setting: run.generated_sets.get(setting) for setting in _SETS}
     if found != expected:
         shown = ", ".join(str(name) for name in found.values()) if all(found.values()) else "sets that are not named"
         _log.warning(
             "%s was scored on %s; for the table of layouts: python -m zsda.eval run=%s 'setting=[edited,rendered]' edits_of=%s",
-            *(run.run, shown, run.run, run.domain),
+            *(run.run, shown, run.run, run.target),
         )
     return found == expected

@@ -5,16 +5,30 @@ import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from zsda.core.files import write_atomic
-from zsda.data.labels import colourise
+from zsda.data.labels import ClassSet
 
-Panel = NDArray[np.uint8]
-"""A photograph, RGB [H, W, 3], or a label map, train ids [H, W]."""
+
+class LabelMap(NamedTuple):
+    """Ids of a class set, uint8 [H, W]."""
+
+    ids: NDArray[np.uint8]
+    classes: ClassSet
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        return self.ids.shape
+
+
+Panel = NDArray[np.uint8] | LabelMap
+"""A photograph, RGB [H, W, 3], or a label map."""
 
 BACKGROUND, INK = (250, 250, 248), (34, 34, 34)
 GAP, MARGIN = 6, 12
@@ -24,7 +38,7 @@ _LARGEST, _SMALLEST = 22, 9
 def picture_sheet(captions: Sequence[str], rows: Sequence[Sequence[Panel]], scale: int = 1) -> Image.Image:
     """Lays out rows of pictures, all at the size of the first one times ``scale``.
 
-    Photographs are scaled with Lanczos. Label maps are painted in the Cityscapes colours, what is ignored or no class in black,
+    Photographs are scaled with Lanczos. Label maps are painted in the colours of their classes, what is ignored or no class in black,
     and scaled to the nearest, so that no colour appears that stands for another class.
 
     Args:
@@ -70,8 +84,8 @@ def write_picture_sheet(path: Path, captions: Sequence[str], rows: Sequence[Sequ
 
 def fit(panel: Panel, size: tuple[int, int]) -> Image.Image:
     """Scales a picture to width and height; a label map is painted and scaled to the nearest."""
-    if panel.ndim == 2:
-        return Image.fromarray(colourise(panel)).resize(size, Image.Resampling.NEAREST)
+    if isinstance(panel, LabelMap):
+        return Image.fromarray(panel.classes.colourise(panel.ids)).resize(size, Image.Resampling.NEAREST)
     return Image.fromarray(panel).resize(size, Image.Resampling.LANCZOS)
 
 

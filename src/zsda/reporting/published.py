@@ -14,7 +14,7 @@ from zsda.reporting.seeds import Summary
 SCORE = "miou"
 """The paper averages over all 19 classes."""
 
-_SIZE, _PROTOCOL = (512, 1024), "sdgpa"
+_SOURCE, _SIZE, _PROTOCOL = "day", (512, 1024), "sdgpa"
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,25 @@ class Quoted:
 
     Attributes:
         name: how tables call it.
-        values: domain -> mIoU, a share of 1, and its standard deviation where it is published.
+        values: target -> mIoU, a share of 1, and its standard deviation where it is published.
     """
 
     name: str
     values: Mapping[str, Summary]
 
-    def mean(self, domains: Sequence[str]) -> Summary | None:
-        """Returns the mean over domains, None where it lacks one; of one domain, what is published."""
-        if not all(domain in self.values for domain in domains):
+    def mean(self, targets: Sequence[str]) -> Summary | None:
+        """Returns the mean over targets, None where it lacks one; of one target, what is published."""
+        if not all(target in self.values for target in targets):
             return None
-        if len(domains) == 1:
-            return self.values[domains[0]]
-        return Summary(fmean(self.values[domain].mean for domain in domains), None, 0)
+        if len(targets) == 1:
+            return self.values[targets[0]]
+        return Summary(fmean(self.values[target].mean for target in targets), None, 0)
 
 
 def _quoted(name: str, **per_cent: tuple[float, float | None]) -> Quoted:
     shares = {
-        domain: Summary(mean / 100, None if deviation is None else deviation / 100, 0)
-        for domain, (mean, deviation) in per_cent.items()
+        target: Summary(mean / 100, None if deviation is None else deviation / 100, 0)
+        for target, (mean, deviation) in per_cent.items()
     }
     return Quoted(name, shares)
 
@@ -61,7 +61,9 @@ NOTE = "Quoted from Luo et al. (IROS 2025, arXiv 2508.03300) and their code, not
 
 
 def compares(results: Sequence[RunScores]) -> bool:
-    """Tells whether runs are measured as the paper's: its method trained for its domains, its protocol and its input size."""
+    """Tells whether runs are measured as the paper's: its method, source and targets, its protocol and its input size."""
     return any(
-        result.as_published and result.protocol == _PROTOCOL and tuple(result.size) == _SIZE for result in results
+        result.as_published
+        and (result.source_setting, tuple(result.size), result.protocol) == (_SOURCE, _SIZE, _PROTOCOL)
+        for result in results
     )

@@ -16,7 +16,7 @@ from zsda.evaluation.records import SUMMARY, EpochsFile, Evaluated, ScoresFile, 
 
 _log = logging.getLogger(__name__)
 
-DAY = "day"
+_OF_THE_PAPER = "19"  # class set
 OF_EDITS = {"edited", "rendered"}
 """Settings that show what edits keep; their images depend on ``edits_of``."""
 
@@ -28,24 +28,28 @@ class RunScores:
     Attributes:
         run: its name.
         method: how it was trained.
-        domain: what it was adapted to, or what its epoch was chosen for; None where it saw the source alone, or no domain was
-            named.
+        source_setting: the setting that shows its source by itself.
+        target: the setting that it was adapted to, or that its epoch was chosen for; None where it saw the source alone, or no
+            target was named.
         seed: of its training.
         protocol: of its evaluation.
         size: height, width that the network saw.
+        classes: what it tells apart.
         settings: setting -> ``miou``, ``miou_present`` and ``accuracy``, shares of 1.
         files: setting -> what tells its images and labels from others.
         generated_sets: setting -> the generated set that its images are from.
-        epoch: the epoch that was chosen by its score in ``domain``, which is oracle selection; None is the last checkpoint.
+        epoch: the epoch that was chosen by its score in ``target``, which is oracle selection; None is the last checkpoint.
         as_published: whether it is a training of the paper's method and experiment on real photographs.
     """
 
     run: str
     method: str
-    domain: str | None
+    source_setting: str
+    target: str | None
     seed: int
     protocol: str
     size: tuple[int, ...]
+    classes: tuple[str, ...]
     settings: Mapping[str, Mapping[str, float]]
     files: Mapping[str, str]
     generated_sets: Mapping[str, str] = field(default_factory=dict)
@@ -87,19 +91,26 @@ def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None
         shown = ", ".join([*without[:3], *(["..."] if len(without) > 3 else [])])
         raise StoreError(
             f"not every kept epoch is scored on a target with protocol {protocol}: {len(without)} of {len(runs)} runs, {shown}; train "
-            "with keep_every=N, then python -m zsda.eval run=NAMES 'setting=[day,...]' epochs=true, or choose others with runs=..."
+            "with keep_every=N, then python -m zsda.eval run=NAMES 'setting=[NAME,...]' epochs=true, or choose others with runs=..."
         )
     if not results:
         way_out = f"give protocol={'|'.join(sorted(elsewhere))}, or evaluate" if elsewhere else "evaluate them"
         raise StoreError(
             f"no scores of protocol {protocol} in {len(runs)} run{'s' * (len(runs) != 1)}; {way_out} with "
-            "python -m zsda.eval run='*' 'setting=[day,...]'"
+            "python -m zsda.eval run='*' 'setting=[NAME,...]'"
         )
     sizes = {result.size: result.run for result in results}
     if len(sizes) > 1:
         shown = ", ".join(f"{'x'.join(map(str, size))} ({run})" for size, run in sizes.items())
         raise StoreError(
             f"scores at different input sizes: {shown}; choose runs that compare with runs=..., or evaluate with size=..."
+        )
+    first = results[0]
+    other = next((result for result in results if result.classes != first.classes), None)
+    if other is not None:
+        raise StoreError(
+            f"{first.run} tells {len(first.classes)} classes apart and {other.run} others, {len(other.classes)}; choose runs that compare "
+            "with runs=..."
         )
     _check_same_files(results)
     return results
@@ -111,7 +122,7 @@ def _check_same_files(results: Sequence[RunScores]) -> None:
         for setting in sorted(result.settings):
             images = result.generated_sets.get(setting)
             if setting in OF_EDITS and images is None:
-                continue  # of which domain is not known
+                continue  # of which set is not known
             other = first.setdefault((setting, images), result)
             if other.files[setting] != result.files[setting]:
                 raise StoreError(
@@ -162,12 +173,12 @@ def _of_run(run: RunFolder, oldest_first: Sequence[dict[str, Any]], select_by: s
     kept = list(run.finished_phase().kept())
     if any(epoch not in stored["epochs"] for stored in owner.values() for epoch in kept):
         return []
-    own = about["domain"]
+    own, source = about["target"], about["source_setting"]
     chosen = []
-    for target in sorted(owner.keys() - {DAY} - OF_EDITS if own is None else owner.keys() & {own}):
+    for target in sorted(owner.keys() - {source} - OF_EDITS if own is None else owner.keys() & {own}):
         scores = {epoch: reached(epoch)[target][select_by] for epoch in kept}
         best = max(scores, key=scores.__getitem__)  # of equals the first
-        chosen.append(make(domain=target, settings=reached(best), epoch=best))
+        chosen.append(make(target=target, settings=reached(best), epoch=best))
     return chosen
 
 
@@ -195,15 +206,17 @@ def _newest(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> dict[str,
 
 
 def identity(run: RunFolder) -> dict[str, Any]:
-    """Returns what a run is: ``method``, ``domain``, ``seed`` and ``as_published`` of `RunScores`.
+    """Returns what a run is: ``method``, ``source_setting``, ``target``, ``seed``, ``classes`` and ``as_published`` of `RunScores`.
 
     Raises:
         StoreError: the folder holds no run.
     """
     header = run.header()
     published = header.world == "real" and header.method == "sdgpa" and header.domain is not None
-    as_published = published and header.experiment == header.domain
-    return {"method": header.method, "domain": header.domain, "seed": header.seed, "as_published": as_published}
+    as_published = published and header.experiment == header.domain and header.classes.name == _OF_THE_PAPER
+    about = {key: getattr(header, key) for key in ("method", "source_setting", "target", "seed")}
+    classes = tuple(one.name for one in header.classes.classes)
+    return {**about, "classes": classes, "as_published": as_published}
 
 
 def results_csv(results: Sequence[RunScores]) -> bytes:
@@ -212,9 +225,9 @@ def results_csv(results: Sequence[RunScores]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     extra = ["oracle selection: epoch"] if chosen else []
-    writer.writerow(["run", "method", "domain", "seed", "setting", "protocol", *SUMMARY, *extra])
+    writer.writerow(["run", "method", "target", "seed", "setting", "protocol", *SUMMARY, *extra])
     for result in results:
-        about = [result.run, result.method, result.domain or "", result.seed]
+        about = [result.run, result.method, result.target or "", result.seed]
         epoch = [result.epoch] if chosen else []
         for setting, scores in sorted(result.settings.items()):
             writer.writerow([*about, setting, result.protocol, *(scores[key] for key in SUMMARY), *epoch])

@@ -9,11 +9,11 @@ from zsda.core.errors import DataError
 from zsda.core.trained import TrainedNetwork
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
-from zsda.data.samples import read_image, read_label
+from zsda.data.labels import CITYSCAPES, find_classes
 from zsda.data.set_names import ORACLE
-from zsda.evaluation.inference import predict_images
+from zsda.evaluation.inference import Inference, predict_images
 from zsda.models.weights import load_trained
-from zsda.reporting.panels import Panel, write_picture_sheet
+from zsda.reporting.panels import LabelMap, Panel, write_picture_sheet
 
 _LEGIBLE = 256  # pixels, the width from which a street scene can be made out
 
@@ -46,27 +46,34 @@ def adaptation_rows(
         count: number of scenes, less where fewer have all views.
 
     Returns:
-        Captions, and for each scene as many pictures, photographs [H, W, 3] and train ids [H, W].
+        Captions, and for each scene as many pictures, photographs [H, W, 3] and label maps [H, W]. The labels are in
+        the classes of the first network.
 
     Raises:
+        ConfigError: the classes of a network are no set of classes.
         DataError: a set is not there, or the views have no scene in common.
         ModelError: a network cannot be loaded.
     """
-    source = Cityscapes(data_root / "cityscapes", "val")
-    views = {view: GeneratedSet(data_root, domain, view, source) for view in _VIEWS}
-    files = {view: {sample.key: sample.image for sample in dataset.samples} for view, dataset in views.items()}
-    scenes = [sample for sample in source.samples if all(sample.key in images for images in files.values())][:count]
+    classes = [find_classes(network.classes) for network in networks.values()]
+    source = Cityscapes(data_root / "cityscapes", "val", next(iter(classes), CITYSCAPES))
+    views = [GeneratedSet(data_root, domain, view, source) for view in _VIEWS]
+    places = [{sample.key: place for place, sample in enumerate(dataset.samples)} for dataset in (source, *views)]
+    scenes = [sample.key for sample in source.samples if all(sample.key in found for found in places)][:count]
     if not scenes:
-        raise DataError(f"{source.name}: no scene that each of {', '.join(d.name for d in views.values())} shows")
-    real = [read_image(files[ORACLE][scene.key]) for scene in scenes]
-    predictions = [predict_images(load_trained(network), real, network.size) for network in networks.values()]
-    rows = [
+        raise DataError(f"{source.name}: no scene that each of {', '.join(view.name for view in views)} shows")
+    pictures = [
+        [dataset.image(found[key]) for key in scenes] for dataset, found in zip((source, *views), places, strict=True)
+    ]
+    real = pictures[1 + list(_VIEWS).index(ORACLE)]
+    predictions = [
+        predict_images(load_trained(network), real, Inference(network.size)) for network in networks.values()
+    ]
+    rows: list[list[Panel]] = [
         [
-            np.asarray(read_image(scene.image)),
-            *(np.asarray(read_image(files[view][scene.key])) for view in _VIEWS),
-            read_label(scene.label, scene.encoding),
-            *(of_subject[number] for of_subject in predictions),
+            *(np.asarray(of_set[number]) for of_set in pictures),
+            LabelMap(source.mask(places[0][key]), source.classes),
+            *(LabelMap(maps[number], own) for maps, own in zip(predictions, classes, strict=True)),
         ]
-        for number, scene in enumerate(scenes)
+        for number, key in enumerate(scenes)
     ]
     return ["source", *_VIEWS.values(), "ground truth", *networks], rows

@@ -39,7 +39,7 @@ def summarise(values: BySeed) -> Summary | None:
 
 
 def summarise_over(parts: Sequence[BySeed]) -> Summary | None:
-    """Returns the mean over several conditions, e.g. domains: averaged for each seed, then summarised over seeds.
+    """Returns the mean over several conditions, e.g. targets: averaged for each seed, then summarised over seeds.
 
     Where the conditions do not have the same seeds, it is the mean of their means, without a deviation.
     """

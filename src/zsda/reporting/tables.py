@@ -5,7 +5,6 @@ from typing import Any
 
 from rich.table import Table
 
-from zsda.data.labels import CLASS_NAMES
 from zsda.evaluation.protocols import SCORE_NAMES, Protocol
 from zsda.reporting.grids import ORACLE_SELECTION
 
@@ -14,12 +13,12 @@ def scores_table(results: Mapping[str, Mapping[str, Any]], protocol: Protocol) -
     """Makes one table, a row for each class and a column for each setting, in per cent.
 
     Args:
-        results: setting -> plain scores.
+        results: setting -> plain scores; where their classes differ, there is a row for each that any of them has.
         protocol: of the evaluation; its headline score is set off.
     """
     table = _table("IoU in %", *results)
-    for name in CLASS_NAMES:
-        table.add_row(name, *(_points(scores["iou"][name]) for scores in results.values()))
+    for name in dict.fromkeys(name for scores in results.values() for name in scores["iou"]):
+        table.add_row(name, *(_points(scores["iou"].get(name)) for scores in results.values()))
     table.add_section()
     for key, label in SCORE_NAMES.items():
         table.add_row(

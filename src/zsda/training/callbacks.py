@@ -1,84 +1,67 @@
-"""What every training does beside training: checkpoints, seeds and a line of log for each epoch."""
+"""What every training does beside training: its length, the weights that it keeps, and a line of log for each epoch."""
 
-import io
 import logging
-import pickle
+import math
 import time
-from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Callback
 
-from zsda.core.errors import StoreError
-from zsda.core.files import write_atomic
 from zsda.core.runs import PhaseFolder
-from zsda.core.seeds import hash32
-from zsda.evaluation.inference import ScoringTask
 from zsda.models.weights import save_weights
-
-_ANEW = "delete it to start this phase anew"
-_PARTS = {
-    "state_dict",
-    "loops",
-    "optimizer_states",
-    "lr_schedulers",
-    "epoch",
-    "global_step",
-    "pytorch-lightning_version",
-}
+from zsda.training.task import TrainingTask
 
 _log = logging.getLogger(__name__)
 
 
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints beside their place and renames them, on any file system, and names one that cannot be read."""
+class AfterStep(Callback):
+    """Lets the task move on what follows its optimisers, before anything looks at it or writes it down.
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401
-        """Writes a checkpoint whole or not at all."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_atomic(Path(path), buffer.getvalue())
-
-    def load_checkpoint(self, path: Any, *arguments: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - Lightning's
-        """Reads a checkpoint.
-
-        Raises:
-            StoreError: it is damaged.
-        """
-        try:
-            checkpoint = super().load_checkpoint(path, *arguments, **options)
-        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise StoreError(f"{path} cannot be read ({reason}); {_ANEW}") from error
-        lacking = sorted(_PARTS - checkpoint.keys()) if isinstance(checkpoint, dict) else sorted(_PARTS)
-        if lacking:
-            raise StoreError(f"{path} is no checkpoint of a training, it lacks {', '.join(lacking)}; {_ANEW}")
-        states = checkpoint.get("callbacks", {})
-        # Of itself it tells which file to delete next, or to look up on the network; there is one for each phase, so it need not.
-        kept = {name: state for name, state in states.items() if not str(name).startswith(ModelCheckpoint.__name__)}
-        return {**checkpoint, "callbacks": kept}
-
-    def remove_checkpoint(self, path: Any) -> None:  # noqa: ANN401 - Lightning's
-        """Removes a file, and never a folder."""
-        Path(path).unlink(missing_ok=True)
-
-
-class EpochSeed(Callback):
-    """Seeds dropout by epoch, so that a phase resumed at an epoch draws what an uninterrupted one draws.
-
-    Args:
-        seed: of the phase.
+    Lightning calls a task's own hook at the end of a step after those of the callbacks, which is too late for a checkpoint.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Calls the task."""
+        cast(TrainingTask, pl_module).after_step()
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Seeds torch for this epoch and process."""
-        torch.manual_seed(hash32(self._seed, trainer.current_epoch, trainer.global_rank))
+
+class StepLimit(Callback):
+    """Ends a training after so many steps, with a validation and an end of its epoch.
+
+    Lightning's own limit leaves both out where it falls within an epoch, and counts every optimiser by itself.
+
+    Args:
+        steps: their number.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Ends it at once where a checkpoint was the last."""
+        self._stop_if_done(trainer, pl_module)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Ends it if this was the last step."""
+        self._stop_if_done(trainer, pl_module)
+
+    def _stop_if_done(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.should_stop = cast(TrainingTask, pl_module).steps >= self.steps
 
 
 class KeepEpochs(Callback):
@@ -98,7 +81,7 @@ class KeepEpochs(Callback):
         """Writes the weights if it is their turn."""
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and epoch % self._every == 0:
-            save_weights(cast(ScoringTask, pl_module).model, self._folder.epoch_weights(epoch))
+            save_weights(cast(TrainingTask, pl_module).networks()["weights"], self._folder.epoch_weights(epoch))
 
 
 class EpochLines(Callback):
@@ -106,14 +89,21 @@ class EpochLines(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock."""
-        self._started, self._first_step = time.monotonic(), trainer.global_step
+        self._started, self._first_step = time.monotonic(), cast(TrainingTask, pl_module).steps
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Logs loss, scores, and the time that is left at this pace."""
         shown = {
             k: float(v) for k, v in trainer.callback_metrics.items() if k == "train/loss_epoch" or k.startswith("val/")
         }
-        pace = (time.monotonic() - self._started) / max(1, trainer.global_step - self._first_step)
-        left = pace * max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
+        steps = cast(TrainingTask, pl_module).steps
+        pace = (time.monotonic() - self._started) / max(1, steps - self._first_step)
+        left = pace * max(0, _last_step(trainer) - steps)
         values = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
-        _log.info("epoch %d  step %d  %s  %.0f s left", trainer.current_epoch + 1, trainer.global_step, values, left)
+        _log.info("epoch %d  step %d  %s  %.0f s left", trainer.current_epoch + 1, steps, values, left)
+
+
+def _last_step(trainer: L.Trainer) -> int:
+    limits = [callback.steps for callback in trainer.callbacks if isinstance(callback, StepLimit)]  # type: ignore[attr-defined]
+    in_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    return limits[0] if limits else in_epoch * cast(int, trainer.max_epochs)

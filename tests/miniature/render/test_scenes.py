@@ -5,7 +5,7 @@ import pytest
 
 from tests.miniature.streets import differing_fields
 from zsda.core.errors import ConfigError
-from zsda.data.labels import IGNORE, NUM_CLASSES, TRAIN_ID
+from zsda.data.labels import CLASSES, IGNORE, TRAIN_ID
 from zsda.miniature.render.raster import SKY_DEPTH
 from zsda.miniature.render.scenes import Scene, render_scene
 
@@ -51,11 +51,11 @@ def test_other_seeds_give_other_scenes(scenes):
 
 def test_only_train_ids_and_ignore_occur(scenes):
     found = set(np.unique(np.stack([scene.train_ids for scene in scenes])).tolist())
-    assert found <= {*range(NUM_CLASSES), IGNORE}
+    assert found <= {*range(len(CLASSES)), IGNORE}
 
 
 def test_every_class_occurs_and_is_large_enough_to_learn(scenes):
-    pixels = np.stack([np.bincount(scene.train_ids.ravel(), minlength=256)[:NUM_CLASSES] for scene in scenes])
+    pixels = np.stack([np.bincount(scene.train_ids.ravel(), minlength=256)[: len(CLASSES)] for scene in scenes])
     assert (pixels.sum(axis=0) > 0).all()
     often = (pixels >= 30).mean(axis=0) > 0.3
     assert often.sum() >= 16

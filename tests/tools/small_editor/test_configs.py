@@ -55,20 +55,20 @@ def test_the_world_of_the_start_weights(start_weights):
 
 def test_the_training_of_the_start_weights(start_weights):
     (phase,) = start_weights["method"]["phases"].values()
-    assert (phase["epochs"], phase["horizon"], phase["views"]) == (8, 8, ["source", "source"])
+    assert (phase["epochs"], phase["horizon"], phase["data"]["views"]) == (8, 8, ["source", "source"])
     assert start_weights["optimizer"]["lr"] == 0.03
     data = start_weights["data"]
     assert (data["batch_size"], data["transform"]["size"], data["transform"]["crop"]) == (8, [128, 256], [96, 192])
     assert start_weights["trainer"]["precision"] == "fast"
-    miniature = yaml.safe_load((ROOT / "conf/model/miniature.yaml").read_text())
+    miniature = {**yaml.safe_load((ROOT / "conf/model/miniature.yaml").read_text()), "num_classes": 19}
     assert start_weights["model"] == {**miniature, "weights": None}
 
 
 def test_the_words_that_made_the_start_weights():
     """As docs/miniature.md gives them."""
-    words = ["optimizer=adamw", "optimizer.lr=0.002", "schedule=one_cycle", "method.phases.source.views=[source]"]
+    words = ["optimizer=adamw", "optimizer.lr=0.002", "schedule=one_cycle", "method.phases.source.data.views=[source]"]
     config = composed("zsda.train", *START_WEIGHTS, *words)
     assert config["optimizer"]["_target_"] == "torch.optim.AdamW" and config["optimizer"]["lr"] == 0.002
     assert config["schedule"]["_target_"] == "zsda.training.schedules.OneCycle"
     (phase,) = config["method"]["phases"].values()
-    assert (phase["epochs"], phase["views"]) == (8, ["source"])
+    assert (phase["epochs"], phase["data"]["views"]) == (8, ["source"])

@@ -7,7 +7,7 @@ import pytest
 
 from tests.miniature.streets import differing_fields
 from tools.small_editor.streets import TRAINING_STREETS
-from zsda.data.labels import IGNORE, NUM_CLASSES, TRAIN_ID
+from zsda.data.labels import CLASSES, IGNORE, TRAIN_ID
 from zsda.miniature.render.geometry import Faces
 from zsda.miniature.render.raster import SKY_DEPTH
 from zsda.miniature.render.scenes import SIZE, Scene, render_scene
@@ -89,8 +89,8 @@ def test_a_seed_gives_the_same_training_street_again(scenes):
 
 
 def test_every_class_occurs_in_training_streets_and_is_large_enough_to_learn(scenes):
-    assert set(np.unique([scene.train_ids for scene in scenes]).tolist()) <= {*range(NUM_CLASSES), IGNORE}
-    pixels = np.stack([np.bincount(scene.train_ids.ravel(), minlength=256)[:NUM_CLASSES] for scene in scenes])
+    assert set(np.unique([scene.train_ids for scene in scenes]).tolist()) <= {*range(len(CLASSES)), IGNORE}
+    pixels = np.stack([np.bincount(scene.train_ids.ravel(), minlength=256)[: len(CLASSES)] for scene in scenes])
     assert (pixels.sum(axis=0) > 0).all()
     assert ((pixels >= 30).mean(axis=0) > 0.3).sum() >= 16
 

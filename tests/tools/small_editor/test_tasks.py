@@ -66,7 +66,7 @@ def test_conditions_are_left_out_as_often_as_they_should():
     torch.manual_seed(0)
     spy = Spy()
     sentences = torch.arange(4.0)[:, None, None].expand(4, 5, 6)
-    task = tasks.DenoisingTask(spy, SCHEDULER, sentences, scale=1.0, lr=1e-3, steps=10)
+    task = tasks.DenoisingTask(spy, SCHEDULER, sentences, scale=1.0, lr=1e-3, steps=10, ema=0.5)
     task.log = lambda *_, **__: None
     task.training_step(batch(20_000), 0)
     inputs, _, words = spy.seen
@@ -79,7 +79,7 @@ def test_conditions_are_left_out_as_often_as_they_should():
 
 def test_validation_leaves_nothing_out_and_draws_the_same_noise_without_disturbing_the_training():
     spy = Spy()
-    task = tasks.DenoisingTask(spy, SCHEDULER, torch.arange(4.0)[:, None, None].expand(4, 5, 6), 1.0, 1e-3, 10)
+    task = tasks.DenoisingTask(spy, SCHEDULER, torch.arange(4.0)[:, None, None].expand(4, 5, 6), 1.0, 1e-3, 10, 0.5)
     losses = []
     task.log = lambda _, value, **__: losses.append(value.item())
     fixed = batch(8)
@@ -92,7 +92,9 @@ def test_validation_leaves_nothing_out_and_draws_the_same_noise_without_disturbi
         task.on_validation_epoch_end()
     assert losses[0] == losses[1]
     assert torch.equal(torch.rand(3), expected)
-    assert spy.seen[0][:, 2:].eq(1).all() and spy.seen[2][:, 0, 0].tolist() == fixed["sentence"].tolist()
+    seen = task.networks()["weights"].seen
+    assert seen[0][:, 2:].eq(1).all() and seen[2][:, 0, 0].tolist() == fixed["sentence"].tolist()
+    assert task.watched == {"val/loss": pytest.approx(losses[0])}
 
 
 def test_the_noise_schedule_ends_without_signal():

@@ -25,7 +25,7 @@ def run(folder, *words):
     [
         (["held_out=0"], "held_out=0; expected at least 1 and fewer than scenes=6000"),
         (["scenes=100"], "held_out=100; expected at least 1 and fewer than scenes=100"),
-        (["denoiser.steps=750"], "denoiser.steps=750; expected a multiple of 500, after which it is saved"),
+        (["denoiser.steps=0"], "denoiser.steps=0; expected a whole number of at least 1"),
         (["machine.devices=2"], "machine.devices=2; so small an editor is trained on one device"),
         (["denoiser.step=500"], "no option 'denoiser.step'; did you mean denoiser.steps"),
     ],

@@ -59,10 +59,10 @@ def finished(pairs, tmp_path_factory):
 
 
 class Stop(Callback):
-    """Interrupts the training of the denoiser in its second epoch."""
+    """Interrupts the training of the denoiser in the middle of its second epoch, in which nothing was written yet."""
 
-    def on_train_epoch_start(self, trainer, pl_module):
-        if isinstance(pl_module, tasks.DenoisingTask) and trainer.current_epoch == 1:
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if isinstance(pl_module, tasks.DenoisingTask) and trainer.global_step == 3:
             raise RuntimeError("the power is gone")
 
 

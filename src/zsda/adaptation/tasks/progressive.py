@@ -8,13 +8,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from zsda.adaptation.losses import cross_entropy, similarity
-from zsda.adaptation.tasks.base import SegmentationTask
+from zsda.adaptation.tasks.supervised import SupervisedTask
 from zsda.core.errors import ConfigError
-from zsda.data.labels import NUM_CLASSES
 from zsda.models.backbones import backbone_of
 
 
-class ProgressiveAdaptation(SegmentationTask):
+class ProgressiveAdaptation(SupervisedTask):
     """Trains on aligned views that share their labels (SDGPA, Luo et al., IROS 2025, section III-C).
 
     Phase 1 pairs source and intermediate, phase 2 target and intermediate; which views, the phase says.
@@ -22,7 +21,7 @@ class ProgressiveAdaptation(SegmentationTask):
     Args:
         similarity: weight of the similarity between the views' last features; 0 in SDGPA, 0.1 in its ancestor ZoDi
             (Azuma, Matsui and Maki, 2024, arXiv 2403.13652).
-        task: the arguments of `SegmentationTask`.
+        task: the arguments of `SupervisedTask`.
 
     Raises:
         ConfigError: the similarity is no number, or asked for from a network without encoder.
@@ -46,7 +45,9 @@ class ProgressiveAdaptation(SegmentationTask):
         """
         labels = batch["mask"].long()
         with _last_features(self.model, wanted=bool(self._similarity)) as features:
-            losses = {view: cross_entropy(self._logits(images), labels) for view, images in batch["images"].items()}
+            losses = {
+                view: cross_entropy(self.logits_of_classes(images), labels) for view, images in batch["images"].items()
+            }
         for view, loss in losses.items():
             self._log_part(view, loss, len(labels))
         total = sum(losses.values(), start=labels.new_zeros((), dtype=next(iter(losses.values())).dtype))
@@ -56,14 +57,6 @@ class ProgressiveAdaptation(SegmentationTask):
                 self._log_part("similarity", term, len(labels))
                 total = total + self._similarity * term
         return total
-
-    def _logits(self, images: Tensor) -> Tensor:
-        logits: Tensor = self(images)
-        if logits.shape[1] < NUM_CLASSES:
-            raise ConfigError(
-                f"the network has {logits.shape[1]} outputs; expected at least {NUM_CLASSES}, see model.num_classes"
-            )
-        return logits
 
     def _log_part(self, name: str, loss: Tensor, count: int) -> None:
         self.log(f"train/loss_{name}", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)

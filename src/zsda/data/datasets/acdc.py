@@ -10,8 +10,10 @@ labels are withheld. The ids and the 19 classes are those of Cityscapes. Some fr
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from zsda.core.errors import ConfigError, DataError
+from zsda.data.labels import find_classes
 from zsda.data.samples import Sample, SegmentationDataset, find_images, image_size, pair_with_labels
 
 _log = logging.getLogger(__name__)
@@ -57,14 +59,20 @@ class ACDC(SegmentationDataset):
         condition: ``fog``, ``night``, ``rain`` or ``snow``.
         split: ``train`` or ``val``.
         only_size: width, height of the frames to take; None takes all. SDGPA scores fog on frames of 1920x1080 only.
+        classes: what the masks tell apart; see `zsda.data.labels.find_classes`.
 
     Raises:
+        ConfigError: no such set of classes.
         DataError: the layout is not there, an image has no label, or none has this size.
     """
 
     def __init__(
-        self, root: str | Path, condition: str, split: str = "val", only_size: Sequence[int] | None = None
+        self,
+        root: str | Path,
+        condition: str,
+        split: str = "val",
+        only_size: Sequence[int] | None = None,
+        classes: Any = "19",  # noqa: ANN401 - of find_classes
     ) -> None:
-        super().__init__(
-            acdc_samples(Path(root), condition, split, only_size), f"acdc {condition} {split}", root, split
-        )
+        samples = acdc_samples(Path(root), condition, split, only_size)
+        super().__init__(samples, f"acdc {condition} {split}", root, split, find_classes(classes))

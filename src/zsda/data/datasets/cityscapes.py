@@ -8,7 +8,9 @@ the test split are withheld.
 """
 
 from pathlib import Path
+from typing import Any
 
+from zsda.data.labels import find_classes
 from zsda.data.samples import Sample, SegmentationDataset, find_images, pair_with_labels
 
 IMAGES, SUFFIX = "leftImg8bit", "_leftImg8bit.png"
@@ -27,10 +29,13 @@ class Cityscapes(SegmentationDataset):
     Args:
         root: the folder that holds ``leftImg8bit`` and ``gtFine``.
         split: ``train``, ``val`` or ``test``.
+        classes: what the masks tell apart; see `zsda.data.labels.find_classes`.
 
     Raises:
+        ConfigError: no such set of classes.
         DataError: the layout is not there, or an image has no label.
     """
 
-    def __init__(self, root: str | Path, split: str = "train") -> None:
-        super().__init__(cityscapes_samples(Path(root), split), f"cityscapes {split}", root, split)
+    def __init__(self, root: str | Path, split: str = "train", classes: Any = "19") -> None:  # noqa: ANN401 - of find_classes
+        samples = cityscapes_samples(Path(root), split)
+        super().__init__(samples, f"cityscapes {split}", root, split, find_classes(classes))

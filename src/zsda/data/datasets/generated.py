@@ -8,21 +8,21 @@ A world that is rendered has the same for its oracle: the scenes as they really 
 import filecmp
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zsda.core.errors import DataError
 from zsda.core.files import read_regular
-from zsda.data.datasets.cityscapes import IMAGES, SUFFIX, Cityscapes
+from zsda.data.datasets.cityscapes import IMAGES, SUFFIX
 from zsda.data.samples import (
+    FROM_DISK,
     DamagedImageError,
     Sample,
     SegmentationDataset,
     find_images,
     frame_key,
     image_size,
-    read_image,
-    read_label,
 )
 from zsda.data.set_names import ORACLE, set_name
 
@@ -34,7 +34,7 @@ LAYOUT_SCORE = "layout_score"
 
 
 class GeneratedSet(SegmentationDataset):
-    """Edited images that share the labels of the source they were made from.
+    """Edited images, of any size, that share the labels and the classes of the source they were made from.
 
     Args:
         data_root: where the sets lie.
@@ -52,7 +52,7 @@ class GeneratedSet(SegmentationDataset):
         data_root: str | Path,
         domain: str,
         recipe: str,
-        source: Cityscapes,
+        source: SegmentationDataset,
         min_layout_score: float | None = None,
     ) -> None:
         name = set_name(domain, recipe)
@@ -60,12 +60,7 @@ class GeneratedSet(SegmentationDataset):
         way_out = "only world=miniature renders this one" if recipe == ORACLE else make
         root = Path(data_root) / name
         samples = generated_samples(root, source.split, source.samples, way_out, min_layout_score)
-        super().__init__(samples, name, root, source.split)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns ``image`` (PIL, RGB, at the size it was generated at), ``mask`` of the source at its own size, ``key``."""
-        sample = self.samples[index]
-        return {"image": read_image(sample.image), "mask": read_label(sample.label, sample.encoding), "key": sample.key}
+        super().__init__(samples, name, root, source.split, source.classes, source.reader)
 
 
 def generated_samples(
@@ -116,7 +111,7 @@ def generated_samples(
             )
         if _is_unedited(image, by_key[key].image, decode=image in decoded):
             unedited.append(image)
-        samples.append(Sample(key, image, by_key[key].label, by_key[key].encoding))
+        samples.append(replace(by_key[key], image=image, equal_sizes=False))
     if unedited:
         raise DataError(
             f"{name}: {len(unedited)} of {len(images)} images are no edits but their source itself, the first is {unedited[0]}; the "
@@ -135,7 +130,8 @@ def _is_unedited(image: Path, source: Path, decode: bool) -> bool:
             return True
         if image.stat().st_size == source.stat().st_size and filecmp.cmp(image, source, shallow=False):
             return True
-        return decode and image_size(image) == image_size(source) and read_image(image) == read_image(source)
+        alike = decode and image_size(image) == image_size(source)
+        return alike and FROM_DISK.image(image) == FROM_DISK.image(source)
     except (OSError, DamagedImageError):  # what cannot be read is named when it is needed
         return False
 

@@ -9,8 +9,10 @@ SDGPA's setting from real to game is scored on 1,000 of the frames, which ``gta5
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from zsda.core.errors import DataError
+from zsda.data.labels import find_classes
 from zsda.data.samples import WAY_OUT, Sample, SegmentationDataset, check_labels, find_images
 
 
@@ -36,12 +38,14 @@ class GTA5(SegmentationDataset):
         root: the folder that holds ``images`` and ``labels``.
         subset: a text file with one image name a line; ``val`` stands for the 1,000 frames on which the published
             real-to-game setting is evaluated; None takes every image.
+        classes: what the masks tell apart; see `zsda.data.labels.find_classes`.
 
     Raises:
+        ConfigError: no such set of classes.
         DataError: the layout is not there, an image has no label, or a listed image is missing.
     """
 
-    def __init__(self, root: str | Path, subset: str | Path | None = "val") -> None:
+    def __init__(self, root: str | Path, subset: str | Path | None = "val", classes: Any = "19") -> None:  # noqa: ANN401 - of find_classes
         path = (
             Path(str(files("zsda.data.datasets") / "gta5_val.txt"))
             if subset == "val"
@@ -49,7 +53,7 @@ class GTA5(SegmentationDataset):
             if subset
             else None
         )
-        super().__init__(gta5_samples(Path(root), path), "gta5", root)
+        super().__init__(gta5_samples(Path(root), path), "gta5", root, classes=find_classes(classes))
 
 
 def _read_list(path: Path) -> list[str]:

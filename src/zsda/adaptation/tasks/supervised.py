@@ -1,0 +1,55 @@
+"""Trainings with one loss on labelled batches."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from zsda.adaptation.tasks.base import SegmentationTask
+from zsda.core.errors import ConfigError
+from zsda.training.task import OptimizerFactory
+
+
+class SupervisedTask(SegmentationTask):
+    """One optimiser, one loss; a subclass says what the loss is.
+
+    Args:
+        optimizer: makes the optimiser of the network's parameters.
+        task: the arguments of `SegmentationTask`.
+    """
+
+    def __init__(self, *, optimizer: OptimizerFactory, **task: Any) -> None:  # noqa: ANN401 - those of the base
+        super().__init__(**task)
+        self._optimizer = optimizer
+
+    @abstractmethod
+    def training_loss(self, batch: dict[str, Any]) -> Tensor:
+        """Returns the loss of a batch, ``images`` (view -> [B, 3, h, w]) and ``mask`` [B, h, w]."""
+
+    def make_optimizers(self) -> Sequence[Optimizer]:
+        """Returns the optimiser of all parameters."""
+        return [self._optimizer(self.model.parameters())]
+
+    def training_step(self, batch: dict[str, Any], _index: int) -> Tensor:
+        """Takes ``images`` (view -> [B, 3, h, w]) and ``mask`` [B, h, w]; a batch of damaged files only teaches nothing."""
+        if not self.take(batch):
+            return self.nothing()
+        loss = self.training_loss(batch)
+        count = len(batch["mask"])
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=count, sync_dist=True)
+        return loss
+
+    def logits_of_classes(self, images: Tensor) -> Tensor:
+        """Maps images to logits.
+
+        Raises:
+            ConfigError: the network has fewer outputs than there are classes.
+        """
+        logits: Tensor = self(images)
+        if logits.shape[1] < len(self.classes):
+            raise ConfigError(
+                f"the network has {logits.shape[1]} outputs; expected at least {len(self.classes)}, see model.num_classes"
+            )
+        return logits

@@ -1,0 +1,125 @@
+"""The kind of phase that trains."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from zsda.adaptation.phases import LABELS, Facts, Given, Need
+from zsda.core.errors import ConfigError
+from zsda.data.training import TrainingData
+from zsda.models.weights import load_weights
+from zsda.training.fit import Length, fit
+from zsda.training.schedules import Schedule
+from zsda.training.task import OptimizerFactory, TrainingTask
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingPhase:
+    """One training with its own data, optimiser, schedule, length and start weights.
+
+    Attributes:
+        name: names its folder; unique within the method.
+        task: makes the task of its network, optimiser, schedule, horizon, unit, watched sets and classes.
+        data: makes what it trains on of the number of the phase and, if it takes ``labels``, of their folder.
+        optimizer: makes its optimiser.
+        schedule: makes its learning rate schedule.
+        epochs: its length, or
+        steps: its length in optimiser steps.
+        horizon: what the schedule is laid out for, in the unit of the length; None is the length itself.
+        start: the earlier phase whose result it starts from, or ``<phase>/<network>``; None starts from the network as it was built.
+        labels: the earlier labelling whose labels its data takes; None takes none.
+
+    Raises:
+        ConfigError: not exactly one length, or a horizon that ends before it.
+    """
+
+    name: str
+    task: Callable[..., TrainingTask]
+    data: Callable[..., TrainingData]
+    optimizer: OptimizerFactory
+    schedule: Schedule
+    epochs: int | None = None
+    steps: int | None = None
+    horizon: int | None = None
+    start: str | None = None
+    labels: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ConfigError(f"phase {self.name!r}: give either epochs or steps, not both and not none of them")
+        count, horizon = self.length.count, self.horizon
+        numbers = [count, count if horizon is None else horizon]
+        if not all(isinstance(number, int) for number in numbers) or not 1 <= numbers[0] <= numbers[1]:
+            raise ConfigError(
+                f"phase {self.name!r}: length {count} and horizon {horizon}; expected whole numbers, 1 <= length <= horizon"
+            )
+
+    @property
+    def length(self) -> Length:
+        """How long it trains."""
+        return Length(self.steps or 0, "step") if self.epochs is None else Length(self.epochs, "epoch")
+
+    @property
+    def needs(self) -> Sequence[Need]:
+        """The weights that it starts from, and the labels that it trains on."""
+        needs = []
+        if self.start is not None:
+            phase, _, network = self.start.partition("/")
+            needs.append(Need(phase, network or "weights"))
+        if self.labels is not None:
+            needs.append(Need(self.labels, LABELS))
+        return needs
+
+    @property
+    def leaves(self) -> Sequence[str]:
+        """The networks of its task."""
+        made = self.task.func if isinstance(self.task, partial) else self.task
+        return list(getattr(made, "artefacts", TrainingTask.artefacts))
+
+    def check(self, number: int, processes: int, synchronised: bool) -> Facts:
+        """Lists what it trains on; see `zsda.adaptation.phases.Phase`.
+
+        Raises:
+            ConfigError: its data is not made of what it is given, or the processes cannot share it.
+            DataError: a set is not there.
+        """
+        data = self._make_data(number)
+        data.check_shared(processes, synchronised)
+        return Facts(
+            files=data.fingerprints(),
+            source=data.source.name,
+            source_setting=data.setting,
+            unlabelled=data.unlabelled_name,
+            target=data.target,
+            classes=data.source.classes.plain(),
+        )
+
+    def run(self, given: Given) -> None:
+        """Trains to its end; see `zsda.training.fit.fit`."""
+        labels = {} if self.labels is None else {"labels": given.run.phase(self.labels).labels}
+        data = self._make_data(given.number, **labels)
+        _log.info("%s: %s, %d %ss", given.title, data.describe(), self.length.count, self.length.unit)
+        for need in self.needs:
+            if need.what != LABELS:
+                load_weights(given.model, given.run.phase(need.phase).network(need.what))
+        make_task = partial(
+            self.task,
+            model=given.model,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            horizon=self.horizon or self.length.count,
+            unit=self.length.unit,
+            watched=list(data.watched.settings),
+            classes=data.source.classes,
+        )
+        fit(make_task, data, self.length, given.seed, given.engine, given.folder)
+
+    def _make_data(self, number: int, **labels: Path) -> TrainingData:
+        try:
+            return self.data(phase=number, **labels)
+        except TypeError as error:
+            raise ConfigError(f"the data of phase {self.name!r}: {error}") from error

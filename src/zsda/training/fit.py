@@ -1,0 +1,149 @@
+"""The one way to train: from where it was, to its end, into a folder."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
+
+from zsda.core.errors import ConfigError
+from zsda.core.run_records import PhaseReport
+from zsda.core.runs import PhaseFolder
+from zsda.models.weights import save_weights
+from zsda.training.callbacks import AfterStep, EpochLines, KeepEpochs, StepLimit
+from zsda.training.checkpoints import Checkpoints, Resumption, RotatingCheckpoints
+from zsda.training.task import TrainingTask
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a training is.
+
+    Attributes:
+        count: number of units.
+        unit: ``epoch`` or ``step``.
+    """
+
+    count: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What trainings are run with, which none of their results depends on.
+
+    Attributes:
+        trainer: makes Lightning trainers.
+        loggers: make loggers in a folder.
+        every_steps: between two checkpoints within an epoch; see `Checkpoints`.
+        every_minutes: the same in minutes.
+        keep_every: keep the weights after every so many epochs; None keeps the last alone.
+
+    Raises:
+        ConfigError: one of the numbers is none.
+    """
+
+    trainer: Callable[..., L.Trainer]
+    loggers: Sequence[Callable[..., Any]] = field(default_factory=list)
+    every_steps: int | None = None
+    every_minutes: float | None = None
+    keep_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep_every is not None and (not isinstance(self.keep_every, int) or self.keep_every < 1):
+            raise ConfigError(f"keep_every={self.keep_every}; expected a whole number of epochs of at least 1, or null")
+        if self.every_steps is not None and (not isinstance(self.every_steps, int) or self.every_steps < 1):
+            raise ConfigError(
+                f"checkpoint.every_steps={self.every_steps}; expected a whole number of at least 1, or null"
+            )
+        minutes = self.every_minutes
+        if minutes is not None and (not isinstance(minutes, int | float) or not minutes > 0):
+            raise ConfigError(f"checkpoint.every_minutes={minutes}; expected a positive number, or null")
+
+
+def fit(
+    make_task: Callable[[], TrainingTask],
+    data: L.LightningDataModule,
+    length: Length,
+    seed: int,
+    engine: Engine,
+    folder: PhaseFolder,
+) -> TrainingTask:
+    """Trains, from the last checkpoint if there is one, and finishes the folder with weights and a report.
+
+    A training that was interrupted anywhere ends with the weights of one that was not, bit by bit where the device computes so.
+
+    Args:
+        make_task: makes the task; called once everything random is seeded.
+        data: whose loaders draw from samplers that can start in the middle (`zsda.data.samplers`).
+        length: of the training.
+        seed: of everything random in it but the data's own.
+        engine: what it is run with.
+        folder: receives checkpoints, logs, weights and, at last, the report.
+
+    Returns:
+        The task as it ended.
+
+    Raises:
+        ConfigError: there is no memory for a step.
+        StoreError: the checkpoint cannot be taken up, or the folder cannot be written.
+        StoppedError: a signal ended it.
+    """
+    L.seed_everything(seed, workers=True, verbose=False)
+    torch.backends.cudnn.deterministic = True  # as published
+    task = make_task().train()  # a phase before may have left the network in evaluation mode
+    started = time.monotonic()
+    trainer = _trainer(length, seed, engine, folder)
+    resume = next((path for path in (folder.checkpoint, folder.checkpoint_before) if path.is_file()), None)
+    if resume is not None:
+        _log.info("resuming from %s", resume)
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    except torch.OutOfMemoryError as error:
+        raise ConfigError("no memory for a training step; lower data.batch_size or data.transform.crop") from error
+    if trainer.is_global_zero:
+        for name, network in task.networks().items():
+            save_weights(network, folder.network(name))
+        folder.finish(
+            PhaseReport(
+                epochs=trainer.current_epoch,
+                steps=task.steps,
+                seconds=round(time.monotonic() - started, 1),
+                resumed=resume is not None,
+                left_out=task.faults.messages,
+                watched=task.watched,
+                leaves=list(task.artefacts),
+            )
+        )
+    trainer.strategy.barrier()
+    return task
+
+
+def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder) -> L.Trainer:
+    loggers = [make(save_dir=folder.path) for make in engine.loggers]
+    callbacks: list[Callback] = [LearningRateMonitor()] if loggers else []
+    if engine.keep_every is not None:
+        callbacks.append(KeepEpochs(folder, engine.keep_every))
+    if length.unit == "step":
+        callbacks.append(StepLimit(length.count))
+    return engine.trainer(
+        max_epochs=length.count if length.unit == "epoch" else -1,
+        callbacks=[
+            AfterStep(),
+            *callbacks,
+            RichProgressBar(leave=True),
+            EpochLines(),
+            Resumption(seed),
+            Checkpoints(folder, engine.every_steps, engine.every_minutes),
+        ],
+        logger=loggers,
+        plugins=[RotatingCheckpoints(folder)],
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )

@@ -1,0 +1,127 @@
+"""What every training is, whatever it learns from: networks, optimisers, averages, and what it tells at its end."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from zsda.core.errors import StoreError
+from zsda.data.faults import FaultLog
+from zsda.training.ema import Average
+from zsda.training.schedules import Horizon, Schedule
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class TrainingTask(L.LightningModule, ABC):
+    """The base of all trainings that `zsda.training.fit` runs; a subclass says what is optimised and what a step does.
+
+    A task with several optimisers sets ``automatic_optimization`` to False, and takes one step with each of them for every
+    batch; their schedules are moved on here.
+
+    Args:
+        schedule: makes the learning rate schedule of an optimiser.
+        horizon: what the schedule is laid out for, in epochs or steps.
+        unit: ``epoch`` or ``step``.
+
+    Attributes:
+        artefacts: names of the networks that it leaves; ``weights`` is the result.
+        faults: the damaged files met so far.
+        watched: ``val/<set>/<score>`` -> the last value.
+        averages: averaged copies of networks, each moved on after every step of the optimisers.
+    """
+
+    artefacts: ClassVar[Sequence[str]] = ("weights",)
+
+    def __init__(self, schedule: Schedule, horizon: int, unit: str) -> None:
+        super().__init__()
+        self._schedule, self._horizon, self._unit = schedule, horizon, unit
+        self.faults = FaultLog()
+        self.watched: dict[str, float] = {}
+        self.averages = nn.ModuleList()
+
+    @abstractmethod
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Returns the network of each of `artefacts`."""
+
+    @abstractmethod
+    def make_optimizers(self) -> Sequence[Optimizer]:
+        """Returns the optimisers, in the order in which the task uses them."""
+
+    def average(self, network: nn.Module, decay: float, start: int = 0) -> Average:
+        """Returns an averaged copy of a network, which follows it from now on; see `Average`."""
+        copy = Average(network, decay, start)
+        self.averages.append(copy)
+        return copy
+
+    def take(self, *batches: dict[str, Any]) -> bool:
+        """Notes the damaged files of the parts of a batch; returns whether something good is left in each."""
+        good = [self.faults.take(batch) for batch in batches]  # each must be looked at
+        return all(good)
+
+    def nothing(self) -> Tensor:
+        """Returns a loss that teaches nothing, for a batch of damaged files only.
+
+        Not None: under several processes, each must go backwards through every parameter.
+        """
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return sum((0 * parameter.sum() for parameter in trained), start=torch.zeros((), device=self.device))
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union
+        """Builds the optimisers and a schedule for each."""
+        optimizers = self.make_optimizers()
+        self.trainer.fit_loop.setup_data()
+        steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        horizon = Horizon(self._horizon, self._unit, steps)
+        return [{"optimizer": one, "lr_scheduler": self._schedule(one, horizon)} for one in optimizers]
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken; one with each of several optimisers counts as one."""
+        return self.trainer.global_step // max(1, len(self.trainer.optimizers))
+
+    def after_step(self) -> None:
+        """Moves on what follows the optimisers, once all of them have taken a step."""
+        if not self.automatic_optimization:
+            self._move_schedules("step")
+        for average in self.averages:
+            average.follow(self.steps)  # type: ignore[operator]  # an Average
+
+    def on_train_epoch_end(self) -> None:
+        """Moves on schedules that count epochs, where Lightning does not."""
+        if not self.automatic_optimization:
+            self._move_schedules("epoch")
+
+    def _move_schedules(self, interval: str) -> None:
+        for config in self.trainer.lr_scheduler_configs:
+            if config.interval == interval:
+                config.scheduler.step()  # type: ignore[call-arg]  # none of ours waits for a metric
+
+    def on_fit_end(self) -> None:
+        """Lets every process know the damaged files of all."""
+        self.faults.gather()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what a resumed training reports at its end."""
+        checkpoint["report"] = {"watched": self.watched, "left_out": self.faults.messages}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the report of the interrupted training.
+
+        Raises:
+            StoreError: the checkpoint is that of another training.
+        """
+        found, own = (
+            {key: tuple(v.shape) for key, v in s.items()} for s in (checkpoint["state_dict"], self.state_dict())
+        )
+        report = checkpoint.get("report")
+        if found != own or not isinstance(report, dict) or report.keys() != {"watched", "left_out"}:
+            raise StoreError("last.ckpt is not the checkpoint of this phase; delete it to start this phase anew")
+        self.watched = dict(report["watched"])
+        self.faults.messages = []
+        self.faults.add([str(message) for message in report["left_out"]])

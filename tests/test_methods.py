@@ -1,0 +1,95 @@
+"""Methods of other phases, sources and classes than SDGPA's, through the commands."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SMALL_MODEL, one_line, run
+from tests.made_method import CONFIG, METHOD
+from tests.starting import spawn
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("configs")
+    for group, text in (("experiment", CONFIG), ("method", METHOD)):
+        (folder / group).mkdir()
+        (folder / group / "made.yaml").write_text(text)
+    return folder
+
+
+def files_of(run_folder):
+    """What all phases left, by name; logs, checkpoints and reports tell times."""
+    left = [path for path in run_folder.rglob("*") if path.suffix in (".safetensors", ".png")]
+    return {path.relative_to(run_folder).as_posix(): path.read_bytes() for path in left}
+
+
+def test_three_phases_killed_in_each_end_as_if_they_had_not_been(configs, world_with_sets, tmp_path):
+    words = ["--config-dir", configs, "experiment=made", "method=made", f"data_root={world_with_sets}"]
+    whole = run("train", *words, f"runs_root={tmp_path / 'whole'}", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    texts = [str(word) for word in (*words, f"runs_root={tmp_path / 'killed'}")]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    # Within the second epoch; after one label; within the second pass, of a phase that is counted in steps.
+    for place in ("first:7", "labels:1", "second:6"):
+        killed = spawn("zsda.train", texts, tmp_path, {**environment, "KILL_AT": place})
+        assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
+    ended = run("train", *texts, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    name = "night_made_seed0"
+    expected = files_of(tmp_path / "whole" / name)
+    assert {*expected} == {
+        *(f"first/{network}.safetensors" for network in ("weights", "teacher")),
+        *(key for key in expected if key.startswith("labels/labels/")),
+        "second/weights.safetensors",
+    }
+    assert sum(key.startswith("labels/labels/") for key in expected) == 3
+    assert files_of(tmp_path / "killed" / name) == expected
+    reports = {p: json.loads((tmp_path / "killed" / name / p / "phase.json").read_text()) for p in ("first", "second")}
+    assert [(report["steps"], report["resumed"]) for report in reports.values()] == [(8, True), (7, True)]
+
+    words = [f"runs_root={tmp_path / 'killed'}", f"data_root={world_with_sets}", "trainer=cpu", "machine.num_workers=0"]
+    scored = run("eval", "setting=[day,night]", f"run={name}", *words, cwd=tmp_path)
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    assert run("eval", "setting=day", f"run={name}", "phase=labels", *words, cwd=tmp_path).returncode == 2
+    told = run("report", f"runs_root={tmp_path / 'killed'}", f"out={tmp_path / 'report'}", cwd=tmp_path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "| made |" in (tmp_path / "report/table.md").read_text()
+    header = json.loads((tmp_path / "killed" / name / "run.json").read_text())["header"]
+    assert (header["source_setting"], header["target"], header["unlabelled"]) == ("day", "night", "acdc night val")
+
+
+@pytest.mark.parametrize("classes", [19, 9])
+def test_a_network_learns_from_gta5_and_is_scored_on_cityscapes(world, tmp_path, classes):
+    words = [f"data_root={world}", f"runs_root={tmp_path / 'runs'}", "trainer=cpu"]
+    trained = run(
+        "train", "method=source_only", "data=gta5", f"classes={classes}", *words, "machine.num_workers=0", *SMALL_MODEL,
+        "model.pretrained=false", "data.transform.size=[64,128]", "data.transform.crop=[48,96]", "data.batch_size=2",
+        "method.phases.source.epochs=2", "method.phases.source.horizon=2", cwd=tmp_path,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    name = "game_source_only_seed0"
+    header = json.loads((tmp_path / "runs" / name / "run.json").read_text())["header"]
+    assert (header["source"], header["source_setting"], header["target"]) == ("gta5", "game", None)
+    assert len(header["classes"]["classes"]) == classes
+    scored = run("eval", "setting=[game,day]", "masks=true", "world.gta5_subset=null", *words, cwd=tmp_path)
+    assert scored.returncode == 0, scored.stdout + scored.stderr
+    stored = json.loads((tmp_path / "runs" / name / "eval/game+day_sdgpa/scores.json").read_text())["settings"]
+    assert len(stored["day"]["iou"]) == classes
+    assert ("two-wheelers" in stored["day"]["iou"]) == (classes == 9)
+    assert len(stored["day"]["confusion"]) == classes
+    told = run("report", f"runs_root={tmp_path / 'runs'}", f"out={tmp_path / 'report'}", cwd=tmp_path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    table = (tmp_path / "report/table.md").read_text()
+    assert "| method | day | game |" in table
+
+
+def test_a_run_brings_its_own_classes(trained, world_with_sets):
+    result = run("eval", "setting=day", "classes=9", f"data_root={world_with_sets}", cwd=trained)
+    assert result.returncode == 2
+    assert "a run brings its own network and classes; classes= goes with ckpt=FILE only" in one_line(result)
