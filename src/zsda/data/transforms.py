@@ -46,7 +46,7 @@ def resize_image(image: Image.Image, size: Size) -> NDArray[np.uint8]:
 
 
 def resize_mask(mask: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """Resizes train ids to the nearest; returns uint8 [H, W]."""
+    """Resizes ids, uint8 [H, W], to the nearest; returns uint8 [H, W]."""
     height, width = size
     if mask.shape == (height, width):
         return mask
@@ -186,12 +186,12 @@ class TrainingTransform:
 
         Args:
             images: view name -> RGB image, of any sizes.
-            mask: train ids, uint8 [H, W].
+            mask: ids of a class set, uint8 [H, W].
             seed: of this scene at this time.
             effects: view name -> what is done to the resized image before anything else.
 
         Returns:
-            View name -> float32 [3, h, w], and the train ids, uint8 [h, w].
+            View name -> float32 [3, h, w], and the ids, uint8 [h, w].
         """
         geometry, effects = self._draw_geometry(seed), effects or {}
         views = {}
