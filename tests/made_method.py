@@ -16,7 +16,7 @@ from zsda.adaptation.tasks.base import SegmentationTask
 from zsda.adaptation.tasks.supervised import SupervisedTask
 from zsda.core.files import write_atomic
 from zsda.core.run_records import PhaseReport
-from zsda.data.samples import fingerprint
+from zsda.data.samples import fingerprint, pseudo_label
 from zsda.evaluation.inference import Inference, predict_images
 from zsda.models.weights import load_weights
 
@@ -93,7 +93,7 @@ class Labelling:
     def run(self, given):
         load_weights(given.model, given.run.phase(self.teacher).network("teacher"))
         for number, sample in enumerate(self.images.samples):
-            path = given.folder.labels / f"{sample.key}.png"
+            path = given.folder.labels / pseudo_label(sample.image)
             if not path.is_file():
                 survive("labels", number)
                 (labels,) = predict_images(given.model, [self.images.image(number)], Inference(self.size))

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tests.conftest import SMALL_MODEL, SMALL_NETWORK, one_line
 from zsda.core.files import file_digest
-from zsda.models.deeplab import DeepLabV3Plus
+from zsda.models.deeplab import DeepLabV2, DeepLabV3Plus
+from zsda.models.discriminator import Discriminator
 
 RUN = "night_sdgpa_seed0"
 
@@ -39,6 +40,7 @@ def scores(trained, folder):
 def test_the_table_names_run_and_protocol_and_agrees_with_the_files(trained, evaluated):
     stored = scores(trained, "day+night_sdgpa")
     assert f"{RUN} - protocol sdgpa, input 64x128" in evaluated
+    assert "was trained on" not in evaluated
     assert stored["images"] == {"day": 4, "night": 3}
     rows = list(csv.DictReader((trained / "runs" / RUN / "eval/day+night_sdgpa/scores.csv").open()))
     for setting in ("day", "night"):
@@ -235,6 +237,25 @@ def test_originals_are_not_scored_as_edits(zsda, trained, copied_world):
     result = zsda("eval", "setting=edited", *words, cwd=trained)
     assert result.returncode == 2
     assert "night_target: 4 of 4 images are no edits but their source itself" in one_line(result)
+
+
+def test_a_checkpoint_of_hiast_is_scored(zsda, world, tmp_path):
+    """A warm-up of before the representation came, with its discriminator; and one of another network."""
+    state = {f"seg_model.{key}": value for key, value in DeepLabV2(19, "resnet50").state_dict().items()}
+    older = {key: value for key, value in state.items() if "representation" not in key}
+    discriminator = {f"D.{key}": value for key, value in Discriminator(19).state_dict().items()}
+    torch.save({**older, **discriminator}, tmp_path / "warm_up.pth")
+    common = ["setting=night", f"data_root={world}", "size=[64,128]", "trainer=cpu", "machine.num_workers=0"]
+    result = zsda("eval", f"ckpt={tmp_path / 'warm_up.pth'}", *common, "model=deeplabv2", "model.backbone=resnet50")
+    assert result.returncode == 0, result.stderr
+    assert f"{len(older)} tensors; not used: D" in " ".join(result.stdout.split())
+    refused = zsda("eval", f"ckpt={tmp_path / 'warm_up.pth'}", *common)
+    assert refused.returncode == 2
+    assert "choose the model= that the file was made with: model=deeplabv2" in one_line(refused)
+    torch.save({**state, "ema.aspp.weight": torch.zeros(1)}, tmp_path / "foreign.pth")
+    refused = zsda("eval", f"ckpt={tmp_path / 'foreign.pth'}", *common, "model=deeplabv2", "model.backbone=resnet50")
+    assert refused.returncode == 2
+    assert "foreign.pth holds ema.aspp.weight; expected names under seg_model. and D. only" in one_line(refused)
 
 
 def test_a_published_checkpoint_is_scored(zsda, world, tmp_path):

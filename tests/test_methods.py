@@ -79,6 +79,9 @@ def test_a_network_learns_from_gta5_and_is_scored_on_cityscapes(world, tmp_path,
     assert len(header["classes"]["classes"]) == classes
     scored = run("eval", "setting=[game,day]", "masks=true", "world.gta5_subset=null", *words, cwd=tmp_path)
     assert scored.returncode == 0, scored.stdout + scored.stderr
+    warned = [line for line in scored.stdout.splitlines() if "was trained on" in line]
+    assert len(warned) == 1
+    assert f"{name} was trained on gta5, so the frames of setting=game are not new to it" in warned[0]
     stored = json.loads((tmp_path / "runs" / name / "eval/game+day_sdgpa/scores.json").read_text())["settings"]
     assert len(stored["day"]["iou"]) == classes
     assert ("two-wheelers" in stored["day"]["iou"]) == (classes == 9)
@@ -87,6 +90,23 @@ def test_a_network_learns_from_gta5_and_is_scored_on_cityscapes(world, tmp_path,
     assert told.returncode == 0, told.stdout + told.stderr
     table = (tmp_path / "report/table.md").read_text()
     assert "| method | day | game |" in table
+
+
+def test_a_method_of_edits_is_refused_for_gta5_before_its_network_is_built(zsda, world, tmp_path):
+    words = ["method=sdgpa", "domain=night", "data=gta5", f"data_root={world}", "trainer=cpu"]
+    result = zsda("train", *words, "model=smp", "model.encoder=none_such")
+    assert result.returncode == 2
+    said = one_line(result)
+    assert "the view 'intermediate' needs a generated set, which Cityscapes alone has, and the source is gta5" in said
+    assert "give data=cityscapes, method=source_only, or in method.phases.NAME.data.views" in said
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_the_start_weights_of_the_miniature_world_are_for_the_19_classes(zsda, world):
+    small = ["world.prepare=null", f"data_root={world}", "trainer=cpu"]
+    result = zsda("train", "world=miniature", "method=source_only", "classes=16", *small)
+    assert result.returncode == 2
+    assert one_line(result).endswith(": model.num_classes=19, or model.weights=null to start without it")
 
 
 def test_a_run_brings_its_own_classes(trained, world_with_sets):

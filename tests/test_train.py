@@ -75,10 +75,21 @@ def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world
     assert (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns == before
 
 
-def test_other_settings_never_continue_a_run(zsda, trained, own_configs, world_with_sets):
-    result = zsda("train", *words(own_configs, world_with_sets, "optimizer.lr=0.5"), cwd=trained)
+@pytest.mark.parametrize(
+    ("word", "change"),
+    [
+        ("optimizer.lr=0.5", "optimizer.lr was 0.001 and is now 0.5"),
+        (
+            "classes=16",
+            "data.source.classes was 19 and is now 16; data.validation.classes was 19 and is now 16; "
+            "model.num_classes was 20 and is now 16",
+        ),
+    ],
+)
+def test_other_settings_never_continue_a_run(zsda, trained, own_configs, world_with_sets, word, change):
+    result = zsda("train", *words(own_configs, world_with_sets, word), cwd=trained)
     assert result.returncode == 2
-    assert "other settings (optimizer.lr was 0.001 and is now 0.5); give the new one another name=" in one_line(result)
+    assert f"other settings ({change}); give the new one another name=" in one_line(result)
 
 
 @pytest.mark.parametrize("how", ["moved", "relative", "linked"])

@@ -48,8 +48,9 @@ def main(config: DictConfig) -> float:
         networks = _of_several_epochs(networks)
     build(config.world.prepare)
     machine = build_machine(config)
+    datasets = {name: build(node) for name, node in config.settings.items()}
     scorer = Scorer(
-        datasets={name: build(node) for name, node in config.settings.items()},
+        datasets=datasets,
         protocol=config.protocol,
         trainer=machine.trainer,
         batch_size=config.batch_size,
@@ -58,6 +59,9 @@ def main(config: DictConfig) -> float:
     )
     faults, results, console = FaultLog(), {}, Console()
     for network in networks:
+        for setting in (name for name, dataset in datasets.items() if dataset.name == network.source):
+            seen = "%s was trained on %s, so the frames of setting=%s are not new to it, unless data.source.subset left them out"
+            _log.warning(seen, network.title, network.source, setting)
         scored = scorer.score_epochs(network) if config.epochs else scorer.score(network, known=several)
         faults.add(scored.left_out)
         results[network.title] = scored

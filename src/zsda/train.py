@@ -44,9 +44,6 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     L.seed_everything(config.seed, workers=True, verbose=False)
     machine = build_machine(config)
     phases = build_phases(config, machine.workers)
-    model = build_network(config.model)
-    if config.model.get("weights") is not None:
-        load_start_weights(model, located(config.model.weights))
     engine = Engine(
         trainer=machine.trainer,
         loggers=list(build(config.machine.logger).values()) if config.machine.get("logger") else [],
@@ -54,7 +51,11 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
         **config.checkpoint,
     )
     processes = engine.trainer(logger=False, enable_checkpointing=False).world_size
+    # Before the network, which may have to be fetched.
     facts = check_phases(phases, processes, config.machine.sync_batchnorm)
+    model = build_network(config.model)
+    if config.model.get("weights") is not None:
+        load_start_weights(model, located(config.model.weights))
     unread = _unread(facts)
     departed = departures(config, unread)
     start = {**provenance(), "data_root": str(Path(config.data_root).absolute())}

@@ -4,20 +4,23 @@ import shutil
 from dataclasses import replace
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from tests.data.test_aligned import views_data
-from zsda.adaptation.phases import Facts, check_phases, run_phases
+from zsda.adaptation.phases import Facts, Given, check_phases, run_phases
 from zsda.adaptation.tasks.progressive import ProgressiveAdaptation
 from zsda.adaptation.training import TrainingPhase
 from zsda.core.errors import ConfigError, DataError, IncompleteError, StoreError
 from zsda.core.run_records import PhaseReport
-from zsda.core.runs import RunFolder
+from zsda.core.runs import PhaseFolder, RunFolder
 from zsda.data.labels import find_classes
 from zsda.models.weights import read_weights
+from zsda.pseudo_labels.selectors import AllSelector
+from zsda.pseudo_labels.store import PseudoLabelWriter
 from zsda.training.fit import Engine
 from zsda.training.schedules import OneCycle, Poly
 
@@ -259,6 +262,7 @@ def test_a_phase_of_another_kind_is_run_reported_and_its_labels_are_handed_on(wo
 
         def run(self, one):
             one.folder.labels.mkdir(parents=True)
+            (one.folder.labels / "frame_pseudo_label.png").touch()
             left_out = ["one image"]
             report = {"epochs": 0, "steps": 0, "seconds": 0.0, "resumed": False, "left_out": left_out, "watched": {}}
             one.folder.finish(PhaseReport(**report, leaves=["labels"]))
@@ -275,6 +279,26 @@ def test_a_phase_of_another_kind_is_run_reported_and_its_labels_are_handed_on(wo
     with pytest.raises(IncompleteError, match="1 image was left out: one image"):
         run_all([Labelling(), trained], run)
     assert given == [(1, None), (1, run.phase("labels").labels)]
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"), [("19", "labels is not complete"), ("9", "labels of the classes '9', expected '19'")]
+)
+def test_labels_of_other_classes_or_not_complete_are_not_trained_on(world_with_sets, tmp_path, classes, message):
+    labels = RunFolder(tmp_path / "run").phase("labels").labels
+    classes = find_classes(classes)
+    writer = PseudoLabelWriter(labels, AllSelector(len(classes)), classes, [4, 6], "ab12")
+    writer.write("frame.png", np.zeros((4, 6), int))
+    if len(classes) == 9:
+        writer.finish(["frame.png"])
+
+    def data(phase, labels=None):
+        return views_data(world_with_sets, views=["source"], phase=phase)
+
+    trained = TrainingPhase("trained", ProgressiveAdaptation, data, SGD, Poly(), epochs=1, labels="labels")
+    given = Given(0, "phase", PhaseFolder(tmp_path / "trained"), RunFolder(tmp_path / "run"), None, 0, None)
+    with pytest.raises(StoreError, match=message):
+        trained.run(given)
 
 
 def test_phases_of_different_classes_do_not_make_a_method(world_with_sets):

@@ -36,6 +36,11 @@ def test_a_wrong_word_gets_one_line(zsda, command, words, message):
     assert message in one_line(result)
 
 
+def test_the_old_key_of_views_names_the_new_one_alone(zsda):
+    said = one_line(zsda("train", "method=zodi", "method.phases.synthetic.views=[source]"))
+    assert said == "zsda.train: no option 'method.phases.synthetic.views'; give method.phases.synthetic.data.views=..."
+
+
 @pytest.mark.parametrize("command", ["generate", "train", "eval"])
 def test_help_explains_the_groups(zsda, command):
     text = zsda(command, "--help").stdout

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf, open_dict
 from zsda.core.config import build, build_machine, build_network, build_phases, conf_dir
 from zsda.core.departures import departures
 from zsda.core.errors import ConfigError
+from zsda.data.labels import CLASS_SETS, ClassSet, SetClass
 from zsda.models import backbones
 from zsda.training.fit import Length
 from zsda.training.schedules import Horizon
@@ -46,7 +47,7 @@ def test_every_option_composes_and_its_targets_exist(option):
     assert config.world.name
 
 
-@pytest.mark.parametrize("name", ["deeplabv3plus", "refinenet", "smp"])
+@pytest.mark.parametrize("name", ["deeplabv3plus", "refinenet", "deeplabv2", "smp"])
 def test_every_network_is_built(name):
     config = compose("train", f"model={name}", "world=miniature")
     assert sum(p.numel() for p in build_network(config.model).parameters()) > 1e6
@@ -110,6 +111,12 @@ def test_a_network_has_an_output_for_each_class(classes, outputs):
     found = [compose("train", f"classes={classes}", f"model={m}").model.num_classes for m in ("deeplabv3plus", "smp")]
     assert tuple(found) == outputs
     assert compose("eval", f"classes={classes}", "model=deeplabv3plus").model.num_classes == outputs[0]
+
+
+def test_a_class_set_of_any_name_has_its_outputs(monkeypatch):
+    streets = ClassSet("streets", tuple(SetClass(name, (name,), (0, 0, 0)) for name in ("road", "car")))
+    monkeypatch.setitem(CLASS_SETS, "streets", streets)
+    assert compose("train", "classes=streets", "model=deeplabv3plus").model.num_classes == 2
 
 
 def plain(node):
@@ -176,7 +183,7 @@ def test_an_experiment_is_the_published_procedure(domain):
     parameter = torch.nn.Parameter(torch.zeros(1))
     for phase in (first, second):
         optimizer = build(config.optimizer)([parameter])
-        schedule = build(config.schedule)(optimizer, Horizon(phase["horizon"], "epoch", 743))["scheduler"]
+        schedule = build(config.schedule)(optimizer, Horizon(phase["horizon"], "epoch", 743, 1e-3))["scheduler"]
         for epoch in range(phase["epochs"]):
             rate = optimizer.param_groups[0]["lr"]
             assert rate == pytest.approx(max(1e-3 * (1 - epoch / 100) ** 0.9, 1e-6), abs=1e-12)

@@ -11,6 +11,7 @@ from zsda.data.aligned import ViewsData, ViewsDataset
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
+from zsda.data.datasets.gta5 import GTA5
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import Fault
 from zsda.data.samplers import EpochSampler, UnpaddedSampler
@@ -75,6 +76,16 @@ def test_the_classical_view_is_the_source_in_other_weather(world_with_sets):
     assert 0.1 < factor < 0.8
     with pytest.raises(ConfigError, match=r"no classical augmentation matches data.weather=sandstorm"):
         views_data(world_with_sets, weather="sandstorm", views=["classical"])
+
+
+def test_other_sources_than_cityscapes_have_no_edits(world):
+    gta5 = GTA5(world / "GTA5", None)
+    data = views_data(world, ["source", "classical"], source=gta5, validation=gta5, weather="night")
+    assert data.describe() == "source + classical, 3 scenes"
+    message = "^the view 'target' needs a generated set, which Cityscapes alone has, and the source is gta5; give"
+    for more in ({"views": ["source", "target"]}, {"watch": ["target"]}, {"views": ["target"], "domain": None}):
+        with pytest.raises(ConfigError, match=message):
+            views_data(world, **{"source": gta5, "validation": gta5, **more})
 
 
 def test_edits_that_lost_their_layout_can_be_left_out(copied_world):

@@ -11,7 +11,7 @@ from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.datasets.gta5 import GTA5
 from zsda.data.labels import CITYSCAPES, find_classes
-from zsda.data.samples import DamagedImageError, Reader, fingerprint
+from zsda.data.samples import DamagedImageError, Reader, fingerprint, pseudo_label
 
 
 def test_cityscapes_is_found(world):
@@ -248,15 +248,13 @@ def test_without_labels_everything_is_ignored(copied_world):
 def test_other_labels_count_in_the_classes_of_the_set(world, tmp_path):
     dataset = Cityscapes(world / "cityscapes", "val", "9")
     for number, sample in enumerate(dataset.samples):
-        path = tmp_path / f"{sample.key}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.full((4, 6), [8, 255][number % 2], np.uint8)).save(path)
+        Image.fromarray(np.full((4, 6), [8, 255][number % 2], np.uint8)).save(tmp_path / pseudo_label(sample.image))
     pseudo = dataset.relabelled(tmp_path)
     assert [set(np.unique(pseudo[place]["mask"])) for place in (0, 1)] == [{8}, {255}]
     assert pseudo[0]["mask"].shape == (4, 6), "of any size"
     assert pseudo[0]["image"].size == (128, 64)
     assert [sample.key for sample in pseudo.samples] == [sample.key for sample in dataset.samples]
     assert dataset[0]["mask"].shape == (64, 128)
-    Image.fromarray(np.full((4, 6), 9, np.uint8)).save(tmp_path / f"{dataset.samples[0].key}.png")
+    Image.fromarray(np.full((4, 6), 9, np.uint8)).save(tmp_path / pseudo_label(dataset.samples[0].image))
     with pytest.raises(DataError, match=r"ids outside the table of classIds: \[9\]; expected 0-8"):
         pseudo.mask(0)

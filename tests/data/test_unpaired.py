@@ -6,6 +6,7 @@ from PIL import Image
 from zsda.core.errors import ConfigError, DataError
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.samples import pseudo_label
 from zsda.data.transforms import TrainingTransform
 from zsda.data.unpaired import UnpairedData
 
@@ -51,9 +52,7 @@ def test_both_have_batches_of_their_own_and_labels_of_the_condition_are_not_look
 
 def test_labels_are_those_of_a_folder_and_may_have_another_size(world, tmp_path):
     for number, sample in enumerate(ACDC(world / "ACDC", "night", "val").samples):
-        path = tmp_path / f"{sample.key}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((32, 64), number, np.uint8)).save(path)
+        Image.fromarray(np.full((32, 64), number, np.uint8)).save(tmp_path / pseudo_label(sample.image))
     found = batches(unpaired(world, labels=tmp_path))
     values = {value for batch in found for value in batch["unlabelled"]["mask"].unique().tolist()}
     assert values == {0, 1, 2}

@@ -7,7 +7,7 @@ from torch import nn
 from tests.reference import image, recorded, state_dict
 from zsda.core.errors import ConfigError, ModelError
 from zsda.models import backbones
-from zsda.models.deeplab import DeepLabV3Plus
+from zsda.models.deeplab import DeepLabV2, DeepLabV3Plus
 from zsda.models.refinenet import RefineNet
 
 
@@ -74,13 +74,13 @@ def test_the_head_starts_from_the_published_values():
         ("resnet101", "IMAGENET1K_V2", "IMAGENET1K_V2"),
     ],
 )
-@pytest.mark.parametrize("network", [DeepLabV3Plus, RefineNet])
+@pytest.mark.parametrize("network", [DeepLabV3Plus, RefineNet, DeepLabV2])
 def test_a_backbone_starts_from_the_published_file(monkeypatch, network, backbone, pretrained, file):
     asked, original = [], backbones.torchvision.models.get_model
     monkeypatch.setattr(
         backbones.torchvision.models,
         "get_model",
-        lambda name, weights: asked.append(weights) or original(name, weights=None),
+        lambda name, weights, **more: asked.append(weights) or original(name, weights=None, **more),
     )
     with torch.device("meta"):
         network(20, backbone, pretrained=pretrained)
@@ -113,3 +113,76 @@ def test_unreachable_imagenet_weights_name_the_ways_out(monkeypatch):
         ModelError, match=r"ImageNet weights of resnet50 cannot be fetched .*model.weights=FILE.*model.pretrained=false"
     ):
         DeepLabV3Plus(5, pretrained=True)
+
+
+def hiast():
+    model = DeepLabV2(19).eval()
+    model.load_state_dict(state_dict("hiast_deeplabv2_resnet101"))
+    return model
+
+
+@torch.no_grad()
+def differing(model):
+    return (
+        (model.forward_features(image()) - torch.from_numpy(recorded("hiast_deeplabv2_resnet101")["logits"]))
+        .abs()
+        .max()
+    )
+
+
+def test_the_network_of_hiast_is_reproduced():
+    assert differing(hiast()) < 1e-4
+
+
+@pytest.mark.parametrize("wrong", ["rate", "dilation", "mean"])
+def test_another_pyramid_or_dilation_would_be_noticed(wrong):
+    model = hiast()
+    if wrong == "rate":
+        # At 8x16 features a 3x3 kernel of rate 24 sees its centre alone, one of rate 1 does not.
+        model.aspp.conv2d_list[3].dilation = model.aspp.conv2d_list[3].padding = (1, 1)
+    elif wrong == "dilation":
+        model.backbone.layer3[0].conv2.dilation = model.backbone.layer3[0].conv2.padding = (2, 2)
+    else:
+        for convolution in model.aspp.conv2d_list:
+            convolution.weight.data /= 4
+            convolution.bias.data /= 4
+    assert differing(model) > 1e-4
+
+
+def test_dilations_are_the_published_ones():
+    backbone = hiast().backbone
+    for stage, first, others in ((backbone.layer3, 1, 2), (backbone.layer4, 2, 4)):
+        assert [block.conv2.dilation[0] for block in stage] == [first] + [others] * (len(stage) - 1)
+        assert all(block.conv2.stride == (1, 1) for block in stage)
+    assert [c.dilation[0] for c in hiast().aspp.conv2d_list] == [6, 12, 18, 24]
+
+
+def test_logits_reach_the_images_size_from_corner_to_corner():
+    model = DeepLabV2(3, "resnet50").eval()
+    images = torch.randn(1, 3, 33, 65, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features, logits = model.forward_features(images), model(images)
+    assert features.shape == (1, 3, 5, 9)
+    assert logits.shape == (1, 3, 33, 65)
+    # With corners aligned every eighth pixel is a feature.
+    assert (logits[:, :, ::8, ::8] - features).abs().max() < 1e-4 * features.abs().max()
+
+
+def test_the_pyramid_starts_from_the_published_values():
+    torch.manual_seed(0)
+    for convolution in DeepLabV2(19, "resnet50").aspp.conv2d_list:
+        assert convolution.weight.std().item() == pytest.approx(0.01, rel=0.02)
+        assert 0 < convolution.bias.abs().max() <= 1 / math.sqrt(9 * 2048)
+
+
+def test_the_representation_is_kept_and_not_trained():
+    model = DeepLabV2(3, "resnet50")
+    model(torch.randn(2, 3, 33, 33)).sum().backward()
+    assert model.representation[0].weight.shape == (256, 2048, 1, 1)
+    assert not any(p.requires_grad for p in model.representation.parameters())  # what several devices would wait for
+    assert not [name for name, p in model.named_parameters() if (p.grad is None) != name.startswith("representation.")]
+
+
+def test_a_backbone_that_cannot_be_dilated_is_refused():
+    with pytest.raises(ConfigError, match="output_stride=8 with resnet18; expected 32"):
+        DeepLabV2(3, "resnet18")

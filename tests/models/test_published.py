@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.reference import image, recorded, state_dict
 from zsda.core.errors import ModelError
-from zsda.models.deeplab import DeepLabV3Plus
+from zsda.models.deeplab import DeepLabV2, DeepLabV3Plus
+from zsda.models.discriminator import Discriminator
 from zsda.models.published import load_published
 from zsda.models.refinenet import RefineNet
 from zsda.models.torch_files import read_torch_file
@@ -112,6 +114,7 @@ def without_storage(network, *arguments):
         (DeepLabV3Plus, (4, "resnet101"), "model.backbone=resnet101"),
         (DeepLabV3Plus, (20, "resnet18"), "model.num_classes=20"),
         (DeepLabV3Plus, (20, "resnet34"), "model.backbone=resnet34 model.num_classes=20"),
+        (DeepLabV2, (19, "resnet101"), "model=deeplabv2 model.backbone=resnet101 model.num_classes=19"),
         (RefineNet, (20, "resnet50"), "model=refinenet model.backbone=resnet50 model.num_classes=20"),
     ],
 )
@@ -120,8 +123,8 @@ def test_the_message_says_what_to_choose(tmp_path, network, arguments, advice):
     torch.save({"model_state_dict": without_storage(network, *arguments)}, path)
     with torch.device("meta"):
         model = DeepLabV3Plus(4, "resnet18")
-    for load in (load_published, load_start_weights):
-        with pytest.raises(ModelError, match=f"choose the model= that the file was made with: {advice}$"):
+    for load, rest in ((load_published, ""), (load_start_weights, ", or model.weights=null to start without it")):
+        with pytest.raises(ModelError, match=f"choose the model= that the file was made with: {advice}{rest}$"):
             load(model, path)
 
 
@@ -233,3 +236,114 @@ def test_a_file_without_a_state_dict_says_what_it_holds(tmp_path, content, found
         ModelError, match=f"holds no plain state dict, but {found}; expected .* or under model_state_dict"
     ):
         load_published(Small(), tmp_path / "weights.pth.tar")
+
+
+class SmallV2(Small):
+    """A network as HIAST saves it, with a part that nothing reads."""
+
+    may_lack = ("representation.",)
+
+    def __init__(self):
+        super().__init__()
+        self.representation = torch.nn.Sequential(torch.nn.Conv2d(4, 2, 1))
+
+
+def of_hiast(network, discriminator=None, prefix=""):
+    """Keys as HIAST and IAST name them."""
+    state = {f"{prefix}seg_model.{key}": value for key, value in network.state_dict().items()}
+    if discriminator is not None:
+        state |= {f"{prefix}D.{key}": value for key, value in discriminator.state_dict().items()}
+    return state
+
+
+@pytest.mark.parametrize("load", [load_published, load_weights, load_start_weights])
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("warm_up", [True, False])
+def test_a_checkpoint_of_hiast_is_read(tmp_path, load, prefix, warm_up):
+    published, model, path = SmallV2(), SmallV2(), tmp_path / "HIAST_final.pth"
+    torch.save(of_hiast(published, Discriminator(5) if warm_up else None, prefix), path)
+    report = load(model, path)
+    assert same(published, model)
+    if load is load_published:
+        assert (report.tensors, report.others) == (len(published.state_dict()), ("D",) if warm_up else ())
+
+
+def test_the_real_network_has_the_published_names(tmp_path):
+    path = tmp_path / "HIAST_final.pth"
+    torch.save({f"seg_model.{key}": value for key, value in state_dict("hiast_deeplabv2_resnet101").items()}, path)
+    model = DeepLabV2(19).eval()
+    load_published(model, path)
+    with torch.no_grad():
+        logits = model.forward_features(image())
+    assert (logits - torch.from_numpy(recorded("hiast_deeplabv2_resnet101")["logits"])).abs().max() < 1e-4
+
+
+def test_the_discriminator_of_a_warm_up_is_read(tmp_path):
+    published, model, path = Discriminator(5), Discriminator(5), tmp_path / "warm_up.pth"
+    torch.save(of_hiast(SmallV2(), published), path)
+    report = load_published(model, path)
+    assert same(published, model)
+    assert report.others == ("seg_model",)
+    advice = "choose the num_classes= and first_kernel= that the file was made with$"
+    with pytest.raises(
+        ModelError, match=rf"shapes: conv1.weight is \(64, 5, 4, 4\), expected \(64, 5, 3, 3\); {advice}"
+    ):
+        load_published(Discriminator(5, first_kernel=3), path)
+    torch.save(of_hiast(SmallV2()), path)
+    with pytest.raises(ModelError, match=r"warm_up.pth holds no discriminator; expected names under D\., as in a warm"):
+        load_published(model, path)
+
+
+def test_a_discriminator_by_itself_is_no_network(tmp_path):
+    published, model, path = Discriminator(5), Discriminator(5), tmp_path / "D.pth"
+    torch.save({f"D.{key}": value for key, value in published.state_dict().items()}, path)
+    assert load_published(model, path).others == ()
+    assert same(published, model)
+    with pytest.raises(ModelError, match=r"D.pth holds no network; expected names under seg_model\., as in a warm-up"):
+        load_published(SmallV2(), path)
+
+
+def test_an_older_file_may_lack_the_whole_representation(tmp_path):
+    published, model, path = SmallV2(), SmallV2(), tmp_path / "old.pth"
+    state = of_hiast(published)
+    own = model.representation[0].weight.clone()
+    for name in ("weight", "bias"):
+        del state[f"seg_model.representation.0.{name}"]
+        torch.save(state, path)
+        if name == "weight":  # a part of it is no older file
+            with pytest.raises(ModelError, match=r"missing: representation.0.weight; choose"):
+                load_published(model, path)
+    load_published(model, path)
+    assert torch.equal(published.classifier.weight, model.classifier.weight)
+    assert torch.equal(model.representation[0].weight, own)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("seg_model.backbone.1.running_var"), "does not fit SmallV2: missing: backbone.1.running_var;"),
+        (lambda s: s.update({"seg_model.aux.weight": torch.zeros(1)}), "does not fit SmallV2: unknown: aux.weight;"),
+        (
+            lambda s: s.update({"ema.weight": torch.zeros(1)}),
+            r"holds ema.weight; expected names under seg_model\. and D\. only",
+        ),
+        (
+            lambda s: s.update({"classifier.weight": torch.zeros(1), "x": torch.zeros(1)}),
+            "holds classifier.weight and 1 more;",
+        ),
+        (
+            lambda s: s.update({"seg_model.classifier.bias": torch.zeros(6)}),
+            r"shapes: classifier.bias is \(6,\), expected \(5,\)",
+        ),
+    ],
+    ids=["missing", "unknown", "foreign", "hidden", "shape"],
+)
+def test_what_does_not_fit_a_checkpoint_of_hiast_is_named(tmp_path, change, message):
+    model, path = SmallV2(), tmp_path / "HIAST_final.pth"
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = of_hiast(SmallV2())
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(ModelError, match=message):
+        load_published(model, path)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -10,6 +10,7 @@ from zsda.core.runs import PhaseFolder
 from zsda.core.signals import ENDING
 from zsda.models.weights import read_weights
 from zsda.training.fit import Engine, Length, fit
+from zsda.training.schedules import Cosine
 
 EPOCHS, STEPS = Length(3, "epoch"), Length(13, "step")  # of five steps an epoch
 
@@ -148,6 +149,24 @@ def test_what_follows_the_optimisers_moves_with_them(tmp_path):
         weights, teacher = read_weights(folder.network("weights")), read_weights(folder.network("teacher"))
         assert not torch.equal(weights["0.weight"], teacher["0.weight"])
         assert torch.equal(weights["1.running_mean"], teacher["1.running_mean"])
+
+
+def test_several_optimisers_share_the_floor_of_the_first(tmp_path):
+    class Unlike(ToyTask):
+        def make_optimizers(self):
+            first, second = super().make_optimizers()
+            second.param_groups[0]["lr"] = 1.0
+            return first, second
+
+    made = []
+
+    def make():
+        made.append(Unlike(optimizers=2, unit="step", horizon=7, schedule=Cosine()))
+        return made[0]
+
+    fit(make, NumbersData(), Length(7, "step"), 1, Engine(trainer()), PhaseFolder(tmp_path))
+    ends = [optimizer.param_groups[0]["lr"] for optimizer in made[0].trainer.optimizers]
+    assert ends == pytest.approx([0.001 * 0.01] * 2)
 
 
 def test_a_network_that_was_left_in_evaluation_mode_is_trained_all_the_same(tmp_path):

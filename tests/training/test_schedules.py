@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from tests.reference import recorded
-from zsda.training.schedules import Horizon, OneCycle, Poly
+from zsda.core.errors import ConfigError
+from zsda.training.schedules import Cosine, Horizon, OneCycle, Poly
 
 
 def rates(schedule, horizon, count, lr):
@@ -18,22 +19,81 @@ def rates(schedule, horizon, count, lr):
 
 
 def test_the_published_rates_are_reproduced():
-    found = rates(Poly(), Horizon(100, "epoch", 7), 100, 1e-3)
+    found = rates(Poly(), Horizon(100, "epoch", 7, 1e-3), 100, 1e-3)
     assert np.abs(found - recorded("sdgpa_poly_lr")["lr"]).max() < 1e-12
 
 
 def test_poly_has_a_floor():
-    assert rates(Poly(floor=1e-4), Horizon(10, "epoch", 1), 12, 1e-3)[-2:].tolist() == pytest.approx([1e-4, 1e-4])
+    assert rates(Poly(floor=1e-4), Horizon(10, "epoch", 1, 1e-3), 12, 1e-3)[-2:].tolist() == pytest.approx([1e-4, 1e-4])
 
 
 @pytest.mark.parametrize(("unit", "expected"), [("epoch", "epoch"), ("step", "step")])
 def test_poly_moves_in_the_unit_of_the_phase(unit, expected):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    assert Poly()(optimizer, Horizon(10, unit, 5))["interval"] == expected
+    assert Poly()(optimizer, Horizon(10, unit, 5, 1e-3))["interval"] == expected
 
 
 def test_one_cycle_peaks_and_ends_low_within_its_horizon():
-    found = rates(OneCycle(rise=0.25), Horizon(10, "epoch", 4), 40, 0.1)
+    found = rates(OneCycle(rise=0.25), Horizon(10, "epoch", 4, 1e-3), 40, 0.1)
     assert found.argmax() == pytest.approx(10, abs=1)
     assert found.max() == pytest.approx(0.1, rel=0.02)
     assert found[-1] < 1e-3 * found.max()
+
+
+def both_groups(schedule, horizon, count):
+    """Rates of a backbone of 1e-4 and a head of 1e-3."""
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1e-4, 1e-3)]
+    optimizer = torch.optim.Adam(groups)
+    made = schedule(optimizer, horizon)
+    found = []
+    for _ in range(count):
+        found.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        made["scheduler"].step()
+    return made["interval"], np.array(found)
+
+
+@pytest.mark.parametrize(
+    "horizon", [Horizon(80, "step", 7, 1e-4), Horizon(8, "epoch", 10, 1e-4)], ids=["steps", "epochs"]
+)
+def test_cosine_moves_every_step_to_one_floor_for_all_groups(horizon):
+    interval, found = both_groups(Cosine(), horizon, 85)
+    steps = np.minimum(np.arange(85), 80)[:, None]
+    lowest = 0.001 * 1e-4
+    expected = lowest + (np.array([1e-4, 1e-3]) - lowest) * (1 + np.cos(np.pi * steps / 80)) / 2
+    assert interval == "step"
+    assert np.abs(found - expected).max() < 1e-15
+    assert found[-1].tolist() == pytest.approx([1e-7, 1e-7])
+
+
+def test_cosine_of_another_optimiser_ends_at_the_floor_of_the_first():
+    assert rates(Cosine(), Horizon(10, "step", 1, lr=2e-5), 11, 1e-4)[[0, 5, 10]].tolist() == pytest.approx(
+        [1e-4, (1e-4 + 2e-8) / 2, 2e-8]
+    )
+
+
+@pytest.mark.parametrize(
+    "horizon", [Horizon(80, "step", 7, 1e-4), Horizon(8, "epoch", 10, 1e-4)], ids=["steps", "epochs"]
+)
+def test_poly_by_step_moves_every_step(horizon):
+    interval, found = both_groups(Poly(floor=0.0, by="step"), horizon, 81)
+    expected = np.array([1e-4, 1e-3]) * ((1 - np.arange(81)[:, None] / 80) ** 0.9)
+    assert interval == "step"
+    assert np.abs(found - expected).max() < 1e-15
+
+
+def test_poly_by_something_else_is_refused():
+    with pytest.raises(ConfigError, match=r"schedule.by=epoch; expected unit or step"):
+        Poly(by="epoch")
+
+
+@pytest.mark.parametrize("schedule", [Poly(), Poly(floor=0.0), Cosine()])
+def test_a_rate_of_zero_is_refused(schedule):
+    with pytest.raises(ConfigError, match=r"a learning rate of 0; expected more than 0, see optimizer.lr"):
+        rates(schedule, Horizon(10, "step", 1, 0.0), 1, 0.0)
+
+
+@pytest.mark.parametrize("make", [lambda: Cosine(floor=-1), lambda: Poly(floor=-1), lambda: Poly(power=-1)])
+def test_negative_numbers_are_refused(make):
+    with pytest.raises(ConfigError, match=r"schedule.(floor|power)=-1; expected 0 or more"):
+        make()

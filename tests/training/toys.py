@@ -56,8 +56,8 @@ class ToyTask(TrainingTask):
 
     artefacts = ("weights", "teacher")
 
-    def __init__(self, optimizers=1, unit="epoch", horizon=6, dies_at=None, told=None, seen=None):
-        super().__init__(Poly(), horizon, unit)
+    def __init__(self, optimizers=1, unit="epoch", horizon=6, dies_at=None, told=None, seen=None, schedule=None):
+        super().__init__(schedule or Poly(), horizon, unit)
         self.automatic_optimization = optimizers == 1
         self.model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.teacher = self.average(self.model, decay=0.9)

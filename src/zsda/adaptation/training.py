@@ -10,9 +10,11 @@ from zsda.adaptation.phases import LABELS, Facts, Given, Need
 from zsda.core.errors import ConfigError
 from zsda.data.training import TrainingData
 from zsda.models.weights import load_weights
+from zsda.pseudo_labels.reader import PseudoLabels
 from zsda.training.fit import Length, fit
+from zsda.training.optimizers import OptimizerFactory
 from zsda.training.schedules import Schedule
-from zsda.training.task import OptimizerFactory, TrainingTask
+from zsda.training.task import TrainingTask
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +104,8 @@ class TrainingPhase:
         """Trains to its end; see `zsda.training.fit.fit`."""
         labels = {} if self.labels is None else {"labels": given.run.phase(self.labels).labels}
         data = self._make_data(given.number, **labels)
+        for folder in labels.values():
+            PseudoLabels(folder, data.source.classes)  # refuses what is of other classes or not complete
         _log.info("%s: %s, %d %ss", given.title, data.describe(), self.length.count, self.length.unit)
         for need in self.needs:
             if need.what != LABELS:

@@ -118,6 +118,9 @@ def config_error(error: Exception, name: str) -> ConfigError:
     unknown = re.match(r"Could not override '([^']+)'", message)
     if unknown:
         key = unknown.group(1)
+        renamed = re.fullmatch(r"(method\.phases\.[^.]+)\.views", key)
+        if renamed:
+            return ConfigError(f"no option {key!r}; give {renamed.group(1)}.data.views=...")
         close = difflib.get_close_matches(key, _known_keys(name), n=3, cutoff=0.5)
         near = f"did you mean {', '.join(close)}?" if close else "see --help for all options"
         further = (

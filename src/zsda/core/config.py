@@ -22,13 +22,15 @@ from zsda.core.errors import ConfigError, ZsdaError
 _NO_FOLDER = os.devnull
 _NOT_LIGHTNINGS = ("logger", "num_workers")
 _ENOUGH_WORKERS = 4
+_FIND_CLASSES = "zsda.data.labels.find_classes"  # by its name, as in a config: nothing here imports data
 _GIVEN = ("data", "optimizer", "schedule")  # what a run gives its phases
 
 
 def _outputs(of_the_19: int, *, _root_: DictConfig) -> int:
     """Resolves ``${outputs:N}``: N where the 19 classes are told apart, as is published, else as many as there are classes."""
     chosen = OmegaConf.select(_root_, "classes", default=19)
-    number = len(chosen) if OmegaConf.is_dict(chosen) else int(chosen)
+    classes = OmegaConf.to_container(chosen, resolve=True) if OmegaConf.is_config(chosen) else chosen
+    number = len(hydra.utils.get_method(_FIND_CLASSES)(classes))
     return of_the_19 if number == 19 else number
 
 

@@ -54,6 +54,7 @@ def network_of_run(
         build=partial(build_network, node, pretrained=False),
         epochs=folder.kept(),
         classes=header.classes.model_dump(),
+        source=header.source,
     )
 
 

@@ -62,7 +62,8 @@ def first_fault(error: ValidationError, above: str = "") -> str:
     if first["type"] == "extra_forbidden":
         return f"{printable(place)} is no name that zsda writes"
     reason = first["msg"].removeprefix("Value error, ")
-    return f"{printable(place)}: {reason[:1].lower()}{reason[1:]}, found {_shown(first['input'])}"
+    where = f"{printable(place)}: " if place else ""
+    return f"{where}{reason[:1].lower()}{reason[1:]}, found {_shown(first['input'])}"
 
 
 def read_plain(path: Path, way_out: str, told: Collection[str] = ()) -> dict[str, Any]:

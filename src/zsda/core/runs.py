@@ -29,7 +29,7 @@ class PhaseFolder:
         path: the folder.
         checkpoint: the newest state of a training.
         checkpoint_before: the one before it.
-        labels: the folder of the labels that a labelling leaves, ``<key>.png``.
+        labels: the folder of the pseudo labels that a labelling leaves.
     """
 
     def __init__(self, path: Path) -> None:

@@ -20,6 +20,7 @@ class TrainedNetwork:
         build: makes the network, with any weights: an ``nn.Module``.
         epochs: epoch of its training -> the file of the weights after it; the last are ``weights``. Empty where there was no run.
         classes: what it tells apart, as `zsda.data.labels.find_classes` takes it.
+        source: how the labelled images that it was trained on are called; None where there was no run.
     """
 
     title: str
@@ -29,6 +30,7 @@ class TrainedNetwork:
     build: Callable[[], Any]
     epochs: Mapping[int, Path] = field(default_factory=dict)
     classes: Any = "19"
+    source: str | None = None
 
 
 def check_weights(path: Path) -> Path:

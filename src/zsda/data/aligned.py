@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zsda.core.errors import ConfigError, DataError
 from zsda.core.seeds import hash32
+from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.faults import Fault, load_or_fault
 from zsda.data.samplers import EpochSampler
@@ -118,7 +119,7 @@ class ViewsData(TrainingData):
         min_layout_score: leave edited images out that keep less of their layout; None takes all.
 
     Raises:
-        ConfigError: numbers that no loader takes, no views, or one that needs a domain where there is none.
+        ConfigError: numbers that no loader takes, no views, or one that needs a domain where there is none, or another source.
         DataError: a set is not there, or not with the layout scores asked for.
     """
 
@@ -165,6 +166,11 @@ class ViewsData(TrainingData):
     def _dataset(self, view: str, source: SegmentationDataset, min_layout_score: float | None) -> SegmentationDataset:
         if view in (SOURCE, CLASSICAL):
             return source
+        if not isinstance(source, Cityscapes):
+            raise ConfigError(
+                f"the view {view!r} needs a generated set, which Cityscapes alone has, and the source is {source.name}; give "
+                f"data=cityscapes, method=source_only, or in method.phases.NAME.data.views and data.watch nothing but {SOURCE}"
+            )
         if self._domain is None:
             raise ConfigError(
                 f"the view {view!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name"

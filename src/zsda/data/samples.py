@@ -5,10 +5,11 @@ that a wrong folder is reported before anything heavy starts.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
 
 import numpy as np
@@ -143,6 +144,11 @@ def frame_key(image: Path, suffix: str) -> str:
     return f"{image.parent.name}/{image.name.removesuffix(suffix)}"
 
 
+def pseudo_label(image: str | PurePath) -> str:
+    """Returns the name of the file that holds the pseudo labels of an image, as HIAST calls it."""
+    return f"{PurePath(image).stem}_pseudo_label.png"
+
+
 def pair_with_labels(what: str, images: Sequence[Path], suffix: str, labels: Path, label_suffix: str) -> list[Sample]:
     """Finds the label of each image; label ids are preferred where both encodings are there.
 
@@ -255,11 +261,22 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         return self._with_samples([replace(sample, label=None) for sample in self.samples])
 
     def relabelled(self, folder: Path) -> Self:
-        """Returns the same images with other labels, of any sizes: ``<folder>/<key>.png``, ids of the class set of this data set."""
+        """Returns the same images with pseudo labels of any sizes, ids of the class set of this data set; see `pseudo_label`.
+
+        Raises:
+            DataError: two images would have one label.
+        """
+        labels = [folder / pseudo_label(sample.image) for sample in self.samples]
+        shared = [label for label, count in Counter(labels).items() if count > 1]
+        if shared:
+            first, second, *_ = (s.image for s, label in zip(self.samples, labels, strict=True) if label == shared[0])
+            raise DataError(
+                f"{self.name}: {first} and {second} would share the label {shared[0]}; expected a name of its own for each"
+            )
         return self._with_samples(
             [
-                replace(sample, label=folder / f"{sample.key}.png", encoding="classIds", equal_sizes=False)
-                for sample in self.samples
+                replace(sample, label=label, encoding="classIds", equal_sizes=False)
+                for sample, label in zip(self.samples, labels, strict=True)
             ]
         )
 

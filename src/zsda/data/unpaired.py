@@ -33,8 +33,8 @@ class UnpairedData(TrainingData):
         seed: of order and augmentation.
         phase: number of the phase that it is for, from 0.
         validation: labelled images of the source domain to watch during training; None watches nothing.
-        labels: a folder of labels for the unlabelled images, ``<key>.png`` in ids of the source's class set; None leaves all
-            their pixels ignored.
+        labels: a folder of pseudo labels for the unlabelled images, in ids of the source's class set; None leaves all their
+            pixels ignored.
 
     Raises:
         ConfigError: numbers that no loader takes.

@@ -1,6 +1,7 @@
 """The DeepLab networks of the two papers, with the key names of their checkpoints."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -111,3 +112,57 @@ class DeepLabV3Plus(nn.Module):
         """Maps normalised images [B, 3, H, W] to logits [B, num_classes, H, W]."""
         low_level, *_, high_level = self.backbone(images)
         return _resize(self.classifier(low_level, high_level), images)
+
+
+class _SummedASPP(nn.Module):
+    """The pyramid of DeepLab v2 (Chen et al., TPAMI 2018, section 3.2): dilated classifiers side by side, summed."""
+
+    def __init__(self, inputs: int, num_classes: int, rates: Sequence[int]) -> None:
+        super().__init__()
+        convolutions = [nn.Conv2d(inputs, num_classes, 3, padding=rate, dilation=rate) for rate in rates]
+        for convolution in convolutions:
+            nn.init.normal_(convolution.weight, std=0.01)
+        self.conv2d_list = nn.ModuleList(convolutions)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return sum((convolution(features) for convolution in self.conv2d_list[1:]), start=self.conv2d_list[0](features))
+
+
+class DeepLabV2(nn.Module):
+    """DeepLab v2 (Chen et al., TPAMI 2018) at output stride 8, as HIAST and IAST train it.
+
+    The published network also has a ``representation`` of its features that nothing reads. It is kept for the checkpoints that hold
+    it, gets no gradient, and is not calculated.
+
+    Args:
+        num_classes: output channels.
+        backbone: a torchvision ResNet with bottlenecks, ``resnet50`` to ``resnet152``.
+        pretrained: start the backbone from ImageNet weights: the published ones, or others of torchvision by their name; see
+            `zsda.models.backbones.IMAGENET`.
+
+    Attributes:
+        may_lack: beginnings of the keys of parts that a file may lack (`zsda.models.matching.load_exactly`).
+
+    Raises:
+        ConfigError: an unknown backbone, or one that cannot be dilated.
+        ModelError: the ImageNet weights cannot be fetched.
+    """
+
+    may_lack: ClassVar[tuple[str, ...]] = ("representation.",)
+
+    def __init__(self, num_classes: int, backbone: str = "resnet101", pretrained: bool | str = False) -> None:
+        super().__init__()
+        self.backbone = ResNetFeatures(backbone, pretrained, output_stride=8)
+        width = self.backbone.out_channels[-1]
+        self.aspp = _SummedASPP(width, num_classes, (6, 12, 18, 24))
+        self.representation = nn.Sequential(nn.Conv2d(width, 256, 1)).requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps normalised images [B, 3, H, W] to logits [B, num_classes, H, W]."""
+        logits = self.forward_features(images)
+        return F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=True)
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Maps normalised images [B, 3, H, W] to logits at stride 8, [B, num_classes, ceil(H / 8), ceil(W / 8)]."""
+        *_, high_level = self.backbone(images)
+        return self.aspp(high_level)

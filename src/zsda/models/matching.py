@@ -1,7 +1,7 @@
 """Whether weights belong to a network, and which network they would belong to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from zsda.core.errors import ModelError
 _NETWORKS = (
     ("classifier.p_ims1d2_outl1_dimred.weight", "refinenet", "classifier.clf_conv.weight"),
     ("classifier.aspp.project.0.weight", "deeplabv3plus", "classifier.classifier.3.weight"),
+    ("aspp.conv2d_list.0.weight", "deeplabv2", "aspp.conv2d_list.0.weight"),
     ("segmentation_head.0.weight", "smp (or miniature)", "segmentation_head.0.weight"),
 )
 # Blocks of the third stage, and whether they are bottlenecks -> the ResNet.
@@ -24,13 +25,17 @@ _RESNETS = {
 }
 
 
-def load_exactly(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+def load_exactly(
+    model: nn.Module, state: Mapping[str, Tensor], path: Path, otherwise: str = "", choose: str = "the model="
+) -> None:
     """Loads a whole network, every key of it.
 
     Args:
-        model: the network.
+        model: the network; a part that its ``may_lack`` names, by the beginning of its keys, may be missing as a whole.
         state: its parameters and buffers.
         path: where they are from, for the message.
+        otherwise: another way out, which the message names last.
+        choose: what the message advises to choose.
 
     Raises:
         ModelError: keys are missing or unknown, or shapes differ; the message names them, and the options to choose where the
@@ -42,19 +47,28 @@ def load_exactly(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
         for key in own.keys() & state.keys()
         if state[key].shape != own[key].shape
     ]
-    differing = {"missing": own.keys() - state.keys(), "unknown": state.keys() - own.keys(), "shapes": shapes}
+    lacking = own.keys() - state.keys()
+    dispensable = _dispensable(model, own, lacking)
+    differing = {"missing": lacking - dispensable, "unknown": state.keys() - own.keys(), "shapes": shapes}
     if any(differing.values()):
         advice = _advice(own, state)
         named = (f"{what}: {_first(sorted(keys), 1 if advice else 3)}" for what, keys in differing.items() if keys)
         raise ModelError(
-            f"{path} does not fit {type(model).__name__}: {'; '.join(named)}; choose the model= that the file was made with{advice}"
+            f"{path} does not fit {type(model).__name__}: {'; '.join(named)}; choose {choose} that the file was made with"
+            f"{advice}{otherwise}"
         )
     try:
-        model.load_state_dict(dict(state))
+        model.load_state_dict({**{key: own[key] for key in dispensable}, **state})
     except RuntimeError as error:  # tensors of other kinds, such as sparse ones
         raise ModelError(
             f"{path} cannot be loaded into {type(model).__name__}: {' '.join(str(error).split())[:200]}"
         ) from error
+
+
+def _dispensable(model: nn.Module, own: Mapping[str, Tensor], lacking: Set[str]) -> set[str]:
+    """Returns the keys among ``lacking`` that a file may lack, because all of their part are."""
+    parts = ({key for key in own if key.startswith(prefix)} for prefix in getattr(model, "may_lack", ()))
+    return {key for part in parts if part <= lacking for key in part}
 
 
 def _first(names: list[str], count: int) -> str:

@@ -1,4 +1,8 @@
-"""The checkpoints of the papers: weights under ``model_state_dict``, beside the state of their training."""
+"""The checkpoints of the papers.
+
+SDGPA and ZoDi keep the weights under ``model_state_dict``, beside the state of their training. HIAST and IAST keep a plain state dict
+of all that they train: the network under ``seg_model.``, and in files of the warm-up a discriminator under ``D.``.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +12,13 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from zsda.core.errors import ModelError
+from zsda.models.discriminator import Discriminator
 from zsda.models.matching import load_exactly
 from zsda.models.torch_files import read_torch_file
 
 _STATE = "model_state_dict"
-_WRAPPED = "module."  # what torch.nn.DataParallel puts before every key
+_NETWORK, _DISCRIMINATOR = "seg_model.", "D."
+_WRAPPED = "module."  # what a parallel training puts before every key
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class PublishedReport:
     Attributes:
         path: the file.
         tensors: number of parameters and buffers.
-        others: names of the entries beside the weights, which were not used; empty for a plain state dict.
+        others: what stands beside the weights and was not used; empty for a plain state dict of one network.
         epoch: the epoch that the file says it is from, if any.
     """
 
@@ -38,26 +44,35 @@ class PublishedReport:
 
 
 def load_published(model: nn.Module, path: Path) -> PublishedReport:
-    """Loads a checkpoint of SDGPA (Luo et al., IROS 2025) or ZoDi (Azuma et al., 2024) into a network, every key of it.
+    """Loads a checkpoint into a network, every key of it.
+
+    Those of SDGPA (Luo et al., IROS 2025) and ZoDi (Azuma et al., 2024) are for `DeepLabV3Plus` or `RefineNet` with 20 outputs, the
+    20th of which is "void"; those of HIAST (Zhu et al., TPAMI 2025) and IAST (Mei et al., ECCV 2020) for `DeepLabV2`, and in files of
+    the warm-up for a `Discriminator`. Their own code drops keys that do not fit without a word; here they are refused.
 
     Args:
-        model: e.g. `DeepLabV3Plus` or `RefineNet` with 20 outputs; the 20th is "void".
+        model: the network.
         path: ``.pth`` or ``.pth.tar``; a plain state dict is read as well.
 
     Raises:
         ModelError: the file is missing, damaged or holds more than tensors and plain values; or it is of another network, and
             the message names keys, shapes and what to choose.
     """
-    state, report = read_published(path)
-    load_exactly(model, state, path)
+    discriminator = isinstance(model, Discriminator)
+    state, report = read_published(path, discriminator)
+    load_exactly(model, state, path, choose="the num_classes= and first_kernel=" if discriminator else "the model=")
     return report
 
 
-def read_published(path: Path) -> tuple[dict[str, Tensor], PublishedReport]:
-    """Reads a state dict, by itself or under ``model_state_dict``, without the ``module.`` of a parallel training.
+def read_published(path: Path, discriminator: bool = False) -> tuple[dict[str, Tensor], PublishedReport]:
+    """Reads a state dict, by itself or under ``model_state_dict``, in the names that the networks here give to their parameters.
+
+    Args:
+        path: the file.
+        discriminator: read the one of a warm-up of HIAST or IAST, not the network.
 
     Raises:
-        ModelError: the file is missing, damaged, or holds something else.
+        ModelError: the file is missing, damaged, or holds something else than what is asked for.
     """
     content = read_torch_file(path)
     entries = content if isinstance(content, Mapping) else {}
@@ -71,8 +86,27 @@ def read_published(path: Path) -> tuple[dict[str, Tensor], PublishedReport]:
     names = [str(key) for key in state]
     cut = len(_WRAPPED) if all(name.startswith(_WRAPPED) for name in names) else 0
     unwrapped = {name[cut:]: value for name, value in zip(names, state.values(), strict=True)}
+    weights, others = _part_of(unwrapped, _DISCRIMINATOR if discriminator else _NETWORK, path)
     if state is content:
-        return unwrapped, PublishedReport(path, len(unwrapped), (), None)
-    others = tuple(str(key) for key in entries if key != _STATE)
+        return weights, PublishedReport(path, len(weights), others, None)
+    others = (*others, *(str(key) for key in entries if key != _STATE))
     epoch = entries.get("epoch")
-    return unwrapped, PublishedReport(path, len(unwrapped), others, int(epoch) if isinstance(epoch, Integral) else None)
+    return weights, PublishedReport(path, len(weights), others, int(epoch) if isinstance(epoch, Integral) else None)
+
+
+def _part_of(state: dict[str, Tensor], part: str, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Returns the tensors of a part of what HIAST trains, and which other part there is; of other files, all tensors."""
+    if not any(name.startswith((_NETWORK, _DISCRIMINATOR)) for name in state):
+        return state, ()
+    foreign = [name for name in state if not name.startswith((_NETWORK, _DISCRIMINATOR))]
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise ModelError(
+            f"{path} holds {foreign[0]}{more}; expected names under {_NETWORK} and {_DISCRIMINATOR} only, as in HIAST"
+        )
+    found = {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
+    if not found:
+        what = "discriminator" if part == _DISCRIMINATOR else "network"
+        raise ModelError(f"{path} holds no {what}; expected names under {part}, as in a warm-up of HIAST or IAST")
+    other = _NETWORK if part == _DISCRIMINATOR else _DISCRIMINATOR
+    return found, (other.rstrip("."),) if len(found) < len(state) else ()

@@ -70,9 +70,8 @@ def load_start_weights(model: nn.Module, path: Path) -> None:
     whole = state.keys() & model.state_dict().keys()
     backbone = backbone_of(model)
     if backbone is not None and not whole and state.keys() & backbone.state_dict().keys():
-        load_exactly(backbone, {key: value for key, value in state.items() if not key.startswith(_HEADS)}, path)
-    else:
-        load_exactly(model, state, path)
+        model, state = backbone, {key: value for key, value in state.items() if not key.startswith(_HEADS)}
+    load_exactly(model, state, path, ", or model.weights=null to start without it")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -1,15 +1,19 @@
 """Learning rates over a phase.
 
-A schedule is built once for a method and called for each phase with what the phase knows: its optimiser and its `Horizon`.
+A schedule is built once for a method and called for each optimiser of a phase with what the phase knows: the optimiser and its
+`Horizon`.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+
+from zsda.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,13 @@ class Horizon:
         length: number of units.
         unit: ``epoch`` or ``step``.
         steps_per_epoch: optimiser steps in an epoch.
+        lr: learning rate of the first group of the first optimiser, the same for all optimisers of a task.
     """
 
     length: int
     unit: str
     steps_per_epoch: int
+    lr: float
 
     @property
     def steps(self) -> int:
@@ -46,26 +52,59 @@ def poly_factor(progress: float, power: float = 0.9) -> float:
 
 
 class Poly:
-    """lr = max(base * (1 - e / horizon) ** power, floor) in the unit of the phase; SDGPA counts epochs.
+    """lr = max(base * (1 - k / horizon) ** power, floor).
 
     Args:
         power: exponent.
         floor: lowest learning rate.
+        by: what k counts: ``unit``, that of the phase (SDGPA counts epochs), or ``step`` (DeepLab, HIAST).
+
+    Raises:
+        ConfigError: k shall count something else, or power or floor is negative.
     """
 
-    def __init__(self, power: float = 0.9, floor: float = 1e-6) -> None:
-        self.power, self.floor = power, floor
+    def __init__(self, power: float = 0.9, floor: float = 1e-6, by: str = "unit") -> None:
+        if by not in ("unit", "step"):
+            raise ConfigError(f"schedule.by={by}; expected unit or step")
+        _check_not_negative(power=power, floor=floor)
+        self.power, self.floor, self.by = power, floor, by
 
     def __call__(self, optimizer: Optimizer, horizon: Horizon) -> dict[str, Any]:
         """See `Schedule`."""
+        interval, length = ("step", horizon.steps) if self.by == "step" else (horizon.unit, horizon.length)
 
         def factor(base: float, count: int) -> float:
-            return max(poly_factor(count / horizon.length, self.power), self.floor / base)
+            return max(poly_factor(count / length, self.power), self.floor / base)
 
-        factors: list[Callable[[int], float]] = [
-            functools.partial(factor, group["lr"]) for group in optimizer.param_groups
-        ]
-        return {"scheduler": LambdaLR(optimizer, factors), "interval": horizon.unit}
+        return {"scheduler": _for_each_group(optimizer, factor), "interval": interval}
+
+
+class Cosine:
+    """Half a cosine from the learning rate of each group to one floor for all, step by step (SGDR, Loshchilov and Hutter, ICLR 2017).
+
+    As published for HIAST and IAST, the floor is a share of the backbone's rate in every group and every optimiser: a head that
+    starts ten times higher ends at a smaller share of its own.
+
+    Args:
+        floor: share of `Horizon.lr` that all of them end at.
+
+    Raises:
+        ConfigError: the floor is negative.
+    """
+
+    def __init__(self, floor: float = 0.001) -> None:
+        _check_not_negative(floor=floor)
+        self.floor = floor
+
+    def __call__(self, optimizer: Optimizer, horizon: Horizon) -> dict[str, Any]:
+        """See `Schedule`."""
+        lowest = self.floor * horizon.lr
+
+        def factor(base: float, count: int) -> float:
+            progress = min(count / horizon.steps, 1.0)
+            return (lowest + (base - lowest) * (1 + math.cos(math.pi * progress)) / 2) / base
+
+        return {"scheduler": _for_each_group(optimizer, factor), "interval": "step"}
 
 
 class OneCycle:
@@ -85,3 +124,22 @@ class OneCycle:
             "scheduler": OneCycleLR(optimizer, peaks, total_steps=horizon.steps, pct_start=self.rise),
             "interval": "step",
         }
+
+
+def _for_each_group(optimizer: Optimizer, factor: Callable[[float, int], float]) -> LambdaLR:
+    """Returns a schedule in which ``factor`` of a group's base rate and a count gives what the base is multiplied by.
+
+    Raises:
+        ConfigError: a base rate is 0, or less.
+    """
+    for group in optimizer.param_groups:
+        if not group["lr"] > 0:
+            raise ConfigError(f"a learning rate of {float(group['lr']):g}; expected more than 0, see optimizer.lr")
+    factors: list[Callable[[int], float]] = [functools.partial(factor, group["lr"]) for group in optimizer.param_groups]
+    return LambdaLR(optimizer, factors)
+
+
+def _check_not_negative(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not number >= 0:
+            raise ConfigError(f"schedule.{name}={number}; expected 0 or more")

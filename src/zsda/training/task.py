@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import lightning as L
@@ -14,8 +14,6 @@ from zsda.core.errors import StoreError
 from zsda.data.faults import FaultLog
 from zsda.training.ema import Average
 from zsda.training.schedules import Horizon, Schedule
-
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
 class TrainingTask(L.LightningModule, ABC):
@@ -77,7 +75,7 @@ class TrainingTask(L.LightningModule, ABC):
         optimizers = self.make_optimizers()
         self.trainer.fit_loop.setup_data()
         steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        horizon = Horizon(self._horizon, self._unit, steps)
+        horizon = Horizon(self._horizon, self._unit, steps, lr=optimizers[0].param_groups[0]["lr"])
         return [{"optimizer": one, "lr_scheduler": self._schedule(one, horizon)} for one in optimizers]
 
     @property

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from zsda.adaptation.tasks.base import SegmentationTask
 from zsda.core.errors import ConfigError
-from zsda.training.task import OptimizerFactory
+from zsda.training.optimizers import OptimizerFactory
 
 
 class SupervisedTask(SegmentationTask):
