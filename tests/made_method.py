@@ -17,7 +17,7 @@ from zsda.adaptation.tasks.supervised import SupervisedTask
 from zsda.core.files import write_atomic
 from zsda.core.run_records import PhaseReport
 from zsda.data.samples import fingerprint, pseudo_label
-from zsda.evaluation.inference import Inference, predict_images
+from zsda.evaluation.inference import ResizedInference, predict_images
 from zsda.models.weights import load_weights
 
 
@@ -62,7 +62,11 @@ class OnLabels(SupervisedTask):
     """Learns from the source, and from labels that an earlier phase left."""
 
     def training_loss(self, batch):
-        return sum(cross_entropy(self(part["images"][name]), part["mask"].long()) for name, part in batch.items())
+        return sum(
+            cross_entropy(self(view), part["mask"].long())
+            for part in batch.values()
+            for view in part["images"].values()
+        )
 
     def training_step(self, batch, _index):
         survive("second", self.steps)
@@ -96,12 +100,27 @@ class Labelling:
             path = given.folder.labels / pseudo_label(sample.image)
             if not path.is_file():
                 survive("labels", number)
-                (labels,) = predict_images(given.model, [self.images.image(number)], Inference(self.size))
+                (labels,) = predict_images(given.model, [self.images.image(number)], ResizedInference(self.size))
                 buffer = io.BytesIO()
                 Image.fromarray(np.where(labels < 19, labels, 255).astype(np.uint8)).save(buffer, "PNG")
                 write_atomic(path, buffer.getvalue())
+        np.save(given.folder.path / "class_mean_probabilities.npy", np.linspace(0.2, 0.9, 19))
         report = {"epochs": 0, "steps": 0, "seconds": 0.0, "resumed": False, "left_out": [], "watched": {}}
         given.folder.finish(PhaseReport(**report, leaves=[LABELS]))
+
+
+class OnBoth(SupervisedTask):
+    """Learns from the source and looks at the unlabelled images."""
+
+    def training_loss(self, batch):
+        labels = batch["source"]["mask"].long()
+        assert (batch["unlabelled"]["mask"] == 255).all()
+        assert batch["unlabelled"]["images"]["weak"].isfinite().all()
+        return cross_entropy(self.logits_of_classes(batch["source"]["images"]["weak"]), labels)
+
+    def training_step(self, batch, _index):
+        self.take(*batch.values())
+        return self.training_loss(batch)
 
 
 CONFIG = """# @package _global_
@@ -144,7 +163,13 @@ phases:
       setting: day
       unlabelled: {_target_: zsda.data.datasets.acdc.ACDC, root: "${data_root}/ACDC", condition: night, split: val}
       target: night
-      transform: ${data.transform}
+      transform: {_target_: zsda.data.weak_strong.WeakStrongTransform, size: [48, 96], heights: [30, 64]}
+      unlabelled_transform:
+        _target_: zsda.data.weak_strong.WeakStrongTransform
+        size: [48, 96]
+        heights: [30, 60]
+        strong: {_target_: zsda.data.weak_strong.StrongColours}
+      copy_paste: {_target_: zsda.pseudo_labels.copy_paste.HardAwareCopyPaste, _partial_: true, hard: 14}
       batch_size: 2
       seed: ${seed}
     optimizer: {lr: 0.02}
@@ -152,4 +177,15 @@ phases:
     labels: labels
     steps: 7
     horizon: 10
+"""
+
+UNPAIRED = """name: unpaired
+lr: 0.01
+batch_size: 2
+phases:
+  both:
+    _target_: zsda.adaptation.training.TrainingPhase
+    task: {_target_: tests.made_method.OnBoth, _partial_: true}
+    steps: 4
+    horizon: 4
 """

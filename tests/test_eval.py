@@ -56,7 +56,9 @@ def test_the_table_names_run_and_protocol_and_agrees_with_the_files(trained, eva
 def test_masks_are_painted_on_request(trained, evaluated):
     masks = sorted((trained / "runs" / RUN / "eval/day+night_sdgpa/masks/night").glob("*/*.png"))
     assert len(masks) == 3
-    assert Image.open(masks[0]).size == (128, 64)
+    mask = Image.open(masks[0])
+    assert (mask.mode, mask.size) == ("P", (128, 64))
+    assert len(np.unique(mask)) > 1, "class ids"
 
 
 def test_training_and_evaluation_agree(trained, evaluated):

@@ -10,7 +10,8 @@ from tests.core.test_config import compose
 from zsda.core.config import build_network
 from zsda.core.errors import ConfigError, ModelError
 from zsda.core.files import file_digest
-from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES
 from zsda.models import portable, refinenet
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.portable import check_formats, class_names, export_network, to_onnx

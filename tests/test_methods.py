@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import SMALL_MODEL, one_line, run
-from tests.made_method import CONFIG, METHOD
+from tests.layouts import stripes, write_image, write_list, write_robotcar, write_synthia
+from tests.made_method import CONFIG, METHOD, UNPAIRED
 from tests.starting import spawn
 
 ROOT = Path(__file__).parents[1]
@@ -17,9 +20,9 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def configs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("configs")
-    for group, text in (("experiment", CONFIG), ("method", METHOD)):
-        (folder / group).mkdir()
-        (folder / group / "made.yaml").write_text(text)
+    for path, text in (("experiment/made", CONFIG), ("method/made", METHOD), ("method/unpaired", UNPAIRED)):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / f"{path}.yaml").write_text(text)
     return folder
 
 
@@ -90,6 +93,109 @@ def test_a_network_learns_from_gta5_and_is_scored_on_cityscapes(world, tmp_path,
     assert told.returncode == 0, told.stdout + told.stderr
     table = (tmp_path / "report/table.md").read_text()
     assert "| method | day | game |" in table
+
+
+UNPAIRED_SETS = {
+    "gta5": (["data=gta5_unpaired", "unlabelled=cityscapes"], ("gta5", "game", "cityscapes train", "day")),
+    "synthia": (
+        ["data=synthia_unpaired", "unlabelled=folder", "unlabelled.images.root=frames", "unlabelled.setting=night"],
+        ("synthia", "synthia", "folder frames", "night"),
+    ),
+    "cityscapes": (
+        ["data=cityscapes_unpaired", "unlabelled=robotcar", "classes=9", "data.transform.size=[48,64]"],
+        ("cityscapes train", "day", "robotcar train", "robotcar"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def sources(world, tmp_path_factory):
+    """Cityscapes, SYNTHIA and RobotCar in one folder; in ``bare`` below it Cityscapes without any label, and GTA5.
+
+    A frame of GTA5 has a label of another size, and one is smaller than the windows that are cut.
+    """
+    root = tmp_path_factory.mktemp("sources")
+    (root / "bare/cityscapes").mkdir(parents=True)
+    for place, name in (("", "cityscapes"), ("bare", "cityscapes/leftImg8bit")):
+        (root / place / name).symlink_to(world / name)
+    game = shutil.copytree(world / "GTA5", root / "bare/GTA5")
+    for name, size, label_size in (("15188", (64, 128), (50, 107)), ("00099", (14, 50), (14, 50))):
+        write_image(game / f"images/{name}.png", 0, size)
+        Image.fromarray(stripes([7, 11, 23, 34], label_size).astype("uint8")).save(game / f"labels/{name}.png")
+    write_synthia(root)
+    write_robotcar(root)
+    return root
+
+
+@pytest.mark.parametrize("name", UNPAIRED_SETS)
+def test_a_source_beside_unlabelled_images(configs, sources, tmp_path, name):
+    words, (source, source_setting, unlabelled, target) = UNPAIRED_SETS[name]
+    for number in range(3):
+        write_image(tmp_path / f"frames/drive {number}/Frame_{number}.PNG", number, (50, 90))
+    trained = run(
+        "train", "--config-dir", configs, "method=unpaired", *words, "trainer=cpu",
+        f"data_root={sources / 'bare' if name == 'gta5' else sources}",
+        "machine.num_workers=0", *SMALL_MODEL, "model.pretrained=false", "data.transform.heights=[20,60]",
+        *([] if "classes=9" in words else ["data.transform.size=[48,96]"]), cwd=tmp_path,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    (record,) = (tmp_path / "runs").glob("*/run.json")
+    header = json.loads(record.read_text())["header"]
+    found = tuple(header[key] for key in ("source", "source_setting", "unlabelled", "target"))
+    assert found == (source, source_setting, unlabelled, target)
+
+
+def test_a_frame_of_gta5_with_a_label_of_another_size_is_named(configs, sources, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(sources / "bare", root, symlinks=True)
+    Image.fromarray(stripes([7, 11], (50, 107)).astype("uint8")).save(root / "GTA5/labels/00099.png")
+    result = run(
+        "train", "--config-dir", configs, "method=unpaired", *UNPAIRED_SETS["gta5"][0], f"data_root={root}", "trainer=cpu",
+        "machine.num_workers=0", *SMALL_MODEL, "model.pretrained=false", "data.transform.size=[48,96]", cwd=tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "00099.png: 50x14, but its label" in one_line(result) and "is 107x50" in one_line(result)
+
+
+def test_unlabelled_images_that_no_phase_reads_are_refused(zsda, world):
+    words = ["method=source_only", f"data_root={world}", "trainer=cpu", "model=smp", "model.encoder=none_such"]
+    result = zsda("train", *words, "data=gta5", "unlabelled=fog")
+    assert result.returncode == 2
+    assert "unlabelled= names images that no phase reads; give data=NAME_unpaired" in one_line(result)
+    result = zsda("train", *words, "data=gta5_unpaired", "unlabelled=fog", "unlabelled.images.split=val")
+    assert result.returncode == 2
+    assert "unexpected keyword argument 'views'; is this the data= that the method is made for?" in one_line(result)
+
+
+def test_what_labels_of_unlabelled_images_tell_apart_does_not_matter(configs, sources, tmp_path):
+    frames = write_list(
+        tmp_path / "frames.json", ("val/val_0.png", "anno/val_0.png"), ("val/val_1.png", "anno/val_1.png")
+    )
+    trained = run(
+        "train", "--config-dir", configs, "method=unpaired", "data=cityscapes_unpaired", "unlabelled=robotcar",
+        f"unlabelled.images.subset={frames}", f"data_root={sources}", "trainer=cpu", "machine.num_workers=0", *SMALL_MODEL,
+        "model.pretrained=false", "data.transform.size=[48,64]", "data.transform.heights=[20,60]", cwd=tmp_path,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert "2 of robotcar train" in trained.stdout
+
+
+def test_unlabelled_images_are_asked_for(configs, sources, tmp_path):
+    words = ["--config-dir", configs, "method=unpaired", f"data_root={sources / 'bare'}", "trainer=cpu", *SMALL_MODEL]
+    for more, said in (
+        (["data=gta5_unpaired"], "which unlabelled images? give unlabelled=NAME"),
+        (
+            ["data=gta5_unpaired", "unlabelled=folder", "domain=night"],
+            "which folder? give unlabelled.images.root=FOLDER",
+        ),
+        (
+            ["data=gta5_unpaired", "unlabelled=folder", f"unlabelled.images.root={sources}"],
+            "give unlabelled.setting=NAME",
+        ),
+    ):
+        result = run("train", *words, *more, cwd=tmp_path)
+        assert result.returncode == 2
+        assert said in one_line(result)
 
 
 def test_a_method_of_edits_is_refused_for_gta5_before_its_network_is_built(zsda, world, tmp_path):

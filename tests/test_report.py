@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.conftest import one_line
-from tests.reporting.made import add_epochs, make_run
+from tests.reporting.made import add_epochs, add_scores, make_run
 
 
 @pytest.fixture
@@ -49,6 +49,22 @@ def test_the_screen_and_the_files(zsda, runs):
     assert "against: there are no runs of oracle" in again.stdout
     assert ["sdgpa", "+10.0 (1)"] in [cells(line) for line in again.stdout.splitlines()], "over the seed that both have"
     assert (runs.parent / "elsewhere/table.md").is_file()
+
+
+def test_a_variant_of_a_protocol_is_compared_under_its_own_name(zsda, tmp_path):
+    root = tmp_path / "work/runs"
+    for protocol, score in (("hiast_512x1024+640x1280_mirror", 0.5), ("hiast", 0.4)):
+        for method, more in (("source_only", 0), ("sdgpa", 0.1)):
+            target = None if method == "source_only" else "fog"
+            add_scores(make_run(root, method, target, 0), {"day": 0.6, "fog": score + more}, protocol)
+    for protocol, shown in (("hiast", "50.0"), ("hiast_512x1024+640x1280_mirror", "60.0")):
+        result = zsda("report", f"protocol={protocol}")
+        assert result.returncode == 0, result.stderr
+        assert ["sdgpa", shown, "60.0"] in [cells(line) for line in result.stdout.splitlines()]
+        seen = ", input " if protocol == "hiast" else ", one seed."  # several sizes stand in the name
+        assert f"mIoU in %, protocol {protocol}{seen}" in " ".join(result.stdout.split())
+    refused = zsda("report", "protocol=hiast_mirror")
+    assert "give protocol=hiast|hiast_512x1024+640x1280_mirror, or evaluate" in one_line(refused)
 
 
 def test_domains_can_be_chosen(zsda, runs):

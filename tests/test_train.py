@@ -13,7 +13,7 @@ import torch
 
 from tests.conftest import SMALL_MODEL, SMALL_NETWORK, SMALL_UNET, one_line
 from zsda.core.config import conf_dir
-from zsda.data.labels import find_classes
+from zsda.data.classes import find_classes
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.weights import read_weights
 

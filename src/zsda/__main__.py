@@ -8,7 +8,7 @@ COMMANDS = {
     "preview": "shows what the editor makes of a few images at several scales",
     "generate": "edits source images into the condition that a sentence describes",
     "train": "adapts a network along the phases of a method",
-    "eval": "scores a network on day, night, snow, rain, fog or game",
+    "eval": "scores a network on day, night, snow, rain, fog, game, synthia or robotcar",
     "report": "compares evaluated runs over their seeds",
     "export": "writes a trained network as safetensors and ONNX",
     "demo": "shows all of it on a rendered toy city",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, build_machine
+from zsda.core.config import build, build_machine, check_flags
 from zsda.core.errors import ConfigError, StoreError
 from zsda.core.files import check_folder_name
 from zsda.core.networks import chosen_network, matching_networks
@@ -25,24 +25,27 @@ def main(config: DictConfig) -> float:
     from rich.console import Console
 
     from zsda.data.faults import FaultLog
-    from zsda.evaluation.protocols import find_protocol
+    from zsda.evaluation.protocols import chosen_protocol
     from zsda.evaluation.scorer import Scorer
     from zsda.reporting.tables import epochs_table, runs_table, scores_table
 
     if "settings" not in config:
-        names = "day, night, snow, rain, fog or game"
+        names = "day, night, snow, rain, fog, game, synthia or robotcar"
         raise ConfigError(f"which setting? give setting={names}, or several as setting=[day,night]")
     for name in config.settings:
         check_folder_name("setting", name)
     if OmegaConf.is_missing(config, "edits_of") and {"edited", "rendered"} & config.settings.keys():
         raise ConfigError("setting=edited and setting=rendered belong to a domain; give edits_of=night, for example")
+    check_flags(config, "epochs", "masks", "mirror")
     pattern = OmegaConf.is_list(config.run) or any(sign in str(config.run) for sign in "*?[")
     several = pattern and config.ckpt is None
     if config.epochs and (config.ckpt is not None or config.masks):
         raise ConfigError(
             "epochs=true scores what a run kept of its training; it goes with neither ckpt= nor masks=true"
         )
-    protocol = find_protocol(config.protocol)
+    given = (config.size, config.scales)
+    size, scales = (OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for value in given)
+    protocol = chosen_protocol(config.protocol, size, scales, config.mirror)
     networks = matching_networks(config, "eval") if several else [chosen_network(config, "eval")]
     if config.epochs:
         networks = _of_several_epochs(networks)
@@ -51,7 +54,7 @@ def main(config: DictConfig) -> float:
     datasets = {name: build(node) for name, node in config.settings.items()}
     scorer = Scorer(
         datasets=datasets,
-        protocol=config.protocol,
+        protocol=protocol,
         trainer=machine.trainer,
         batch_size=config.batch_size,
         num_workers=machine.workers,

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Writes ``weights.safetensors``, ``network.onnx`` and ``export.json``."""
     from zsda.core.networks import chosen_network
-    from zsda.data.labels import find_classes
+    from zsda.data.classes import find_classes
     from zsda.models.portable import check_formats, export_network
     from zsda.models.weights import load_trained
 

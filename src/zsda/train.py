@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from zsda.core.command import command, process_rank
 from zsda.core.config import build, build_machine, build_network, build_phases, seed_of
+from zsda.core.errors import ConfigError
 from zsda.core.files import check_folder_name
 from zsda.core.locks import owned
 from zsda.core.provenance import provenance
@@ -53,6 +54,10 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     processes = engine.trainer(logger=False, enable_checkpointing=False).world_size
     # Before the network, which may have to be fetched.
     facts = check_phases(phases, processes, config.machine.sync_batchnorm)
+    if "unlabelled" in config and facts.unlabelled is None:
+        raise ConfigError(
+            "unlabelled= names images that no phase reads; give data=NAME_unpaired with a method that trains on them, or leave it out"
+        )
     model = build_network(config.model)
     if config.model.get("weights") is not None:
         load_start_weights(model, located(config.model.weights))

@@ -17,7 +17,7 @@ from zsda.adaptation.training import TrainingPhase
 from zsda.core.errors import ConfigError, DataError, IncompleteError, StoreError
 from zsda.core.run_records import PhaseReport
 from zsda.core.runs import PhaseFolder, RunFolder
-from zsda.data.labels import find_classes
+from zsda.data.classes import find_classes
 from zsda.models.weights import read_weights
 from zsda.pseudo_labels.selectors import AllSelector
 from zsda.pseudo_labels.store import PseudoLabelWriter

@@ -67,6 +67,38 @@ def test_a_file_of_weights_is_the_way_out_where_none_can_be_fetched(monkeypatch)
     assert fetched == ["IMAGENET1K_V1", None, None]
 
 
+def test_the_miniature_world_has_a_size_for_the_protocol_of_larger_images():
+    small = ["setting=[day]", "world=miniature"]
+    assert compose("eval", *small, "protocol=hiast").size == [128, 256]
+    assert compose("eval", *small, "protocol=hiast", "size=[64,128]").size == [64, 128]
+    assert compose("eval", *small).size is None
+    assert compose("eval", "setting=[day]", "protocol=hiast").size is None
+
+
+def test_views_of_a_source_beside_unlabelled_images_are_the_published_ones():
+    def published(*words):
+        data = compose("train", *words).data
+        both = (data.transform, data.unlabelled_transform)
+        return [(list(transform.size), list(transform.heights)) for transform in both]
+
+    wide = [512, 1024]
+    assert published("data=gta5_unpaired", "unlabelled=cityscapes") == [(wide, [341, 950]), (wide, [341, 1000])]
+    assert published("data=synthia_unpaired", "unlabelled=fog") == [(wide, [341, 640]), (wide, [341, 1000])]
+    oxford = [768, 1024]
+    to_robotcar = ["data=cityscapes_unpaired", "unlabelled=robotcar"]
+    assert published(*to_robotcar) == [(oxford, [341, 1000]), (oxford, [341, 900])]
+    assert published(*to_robotcar, "data.transform.size=[64,64]") == [([64, 64], [341, 1000]), ([64, 64], [341, 900])]
+    small = published("data=cityscapes_unpaired", "unlabelled=night", "world=miniature")
+    assert small == [([128, 256], [43, 125])] * 2
+
+
+def test_a_run_beside_unlabelled_images_is_named_after_their_condition():
+    words = ["method=source_only", "~method.scope", "data=gta5_unpaired"]
+    assert compose("train", *words, "unlabelled=fog").name == "fog_source_only_seed0"
+    assert compose("train", *words, "unlabelled=folder", "domain=snow").name == "snow_source_only_seed0"
+    assert compose("train", *words).name == "game_source_only_seed0"
+
+
 @pytest.mark.parametrize("option", [o.stem for o in OPTIONS if o.parent.name == "method"])
 def test_every_method_is_built(option, world):
     config = compose("train", f"method={option}", f"data_root={world}")
@@ -374,8 +406,8 @@ def test_a_world_without_a_scale_of_its_own_has_the_numbers_of_the_paper(tmp_pat
 
 def test_a_world_holds_paths_sizes_editor_and_network_alone():
     known = {
-        "name", "data_root", "prepare", "size", "crop", "canvas", "patch_size", "fog_frames", "gta5_subset", "editor",
-        "network",
+        "name", "data_root", "prepare", "size", "crop", "crop_heights", "protocol_size", "canvas", "patch_size",
+        "fog_frames", "gta5_subset", "editor", "network",
     }  # fmt: skip
     for path in (CONF / "world").glob("*.yaml"):
         assert yaml.safe_load(path.read_text())["world"].keys() <= known

@@ -14,9 +14,9 @@ from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.datasets.gta5 import GTA5
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import Fault
+from zsda.data.reader import Reader
 from zsda.data.samplers import EpochSampler, UnpaddedSampler
-from zsda.data.samples import Reader
-from zsda.data.transforms import TrainingTransform
+from zsda.data.transforms import EvaluationTransform, TrainingTransform, normalise
 
 STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
 JITTER = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}
@@ -328,9 +328,9 @@ def test_every_image_is_in_exactly_one_share(count, world_size):
     assert sorted(index for share in shares for index in share) == list(range(count))
 
 
-@pytest.mark.parametrize(("labels", "shape"), [("input", (32, 64)), ("native", (64, 128))])
-def test_labels_have_the_size_of_the_input_or_their_own(world, labels, shape):
-    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, (32, 64), 2, 0, labels)
+@pytest.mark.parametrize(("size", "shape"), [((48, 96), (48, 96)), (None, (64, 128))])
+def test_labels_have_the_size_that_is_asked_for_or_their_own(world, size, shape):
+    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, EvaluationTransform((32, 64)), size, 2, 0)
     (loader,) = data.test_dataloader()
     batch = next(iter(loader))
     assert batch["image"].shape == (2, 3, 32, 64)
@@ -342,8 +342,14 @@ def test_native_labels_may_differ_in_size(copied_world):
     dataset = ACDC(copied_world / "ACDC", "night")
     for path in (dataset.samples[0].image, dataset.samples[0].label):
         Image.open(path).resize((100, 50), Image.Resampling.NEAREST).save(path)
-    (loader,) = EvaluationData({"night": dataset}, (32, 64), 3, 0, labels="native").test_dataloader()
-    assert [tuple(mask.shape) for mask in next(iter(loader))["mask"]] == [(50, 100), (64, 128), (64, 128)]
+    shapes = [(50, 100), (64, 128), (64, 128)]
+    resized = EvaluationData({"night": dataset}, EvaluationTransform((32, 64)), None, 3, 0)
+    batch = next(iter(resized.test_dataloader()[0]))
+    assert [tuple(mask.shape) for mask in batch["mask"]] == shapes
+    assert batch["image"].shape == (3, 3, 32, 64)
+    own = EvaluationData({"night": dataset}, lambda image: normalise(np.asarray(image)), None, 3, 0)
+    batch = next(iter(own.test_dataloader()[0]))
+    assert [tuple(image.shape[1:]) for image in batch["image"]] == shapes, "images of several sizes are a list"
 
 
 def test_watching_a_generated_validation_set_needs_it_made(world_with_sets):

@@ -5,13 +5,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.layouts import SIZE, stripes, write_image, write_robotcar, write_synthia
 from zsda.core.errors import ConfigError, DataError
+from zsda.data.classes import find_classes
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.folder import ImageFolder
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.datasets.gta5 import GTA5
-from zsda.data.labels import CITYSCAPES, find_classes
-from zsda.data.samples import DamagedImageError, Reader, fingerprint, pseudo_label
+from zsda.data.datasets.robotcar import RobotCar
+from zsda.data.datasets.synthia import SYNTHIA
+from zsda.data.evaluation import EvaluationDataset
+from zsda.data.labels import CITYSCAPES
+from zsda.data.reader import DamagedImageError, Reader
+from zsda.data.samples import fingerprint, pseudo_label
+from zsda.data.transforms import EvaluationTransform
 
 
 def test_cityscapes_is_found(world):
@@ -85,6 +93,107 @@ def test_the_licence_plates_of_gta5_are_ignored(copied_world):
     assert (dataset[0]["mask"][:5] == 255).all()
 
 
+def gta5(root, *frames, label_size=SIZE):
+    """Writes frames of the road alone, but for one column of cars in the middle."""
+    for frame in frames:
+        write_image(root / f"images/{frame:05d}.png", frame)
+        ids = stripes([7, 7, 7, 26, 7, 7, 7], label_size).astype(np.uint8)
+        (root / "labels").mkdir(exist_ok=True)
+        Image.fromarray(ids).save(root / f"labels/{frame:05d}.png")
+    return root
+
+
+def test_of_gta5_hiast_trains_on_all_but_25_frames(tmp_path):
+    around = [(2153, 2159), (4633, 4638), (7114, 7120), (9682, 9689), (12049, 12055)]
+    frames = [frame for first, last in around for frame in range(first, last + 1)]
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for frame in frames:
+            (tmp_path / folder / f"{frame:05d}.png").touch()
+    kept = [int(sample.key) for sample in GTA5(tmp_path, "train").samples]
+    assert kept == [frame for ends in around for frame in ends]
+    assert len(GTA5(tmp_path, None)) - len(kept) == 24_966 - 24_941
+
+
+def test_two_labels_of_gta5_are_brought_to_the_size_of_their_image(tmp_path):
+    root = gta5(tmp_path, 15188, 17705, label_size=(50, 107))
+    dataset = GTA5(root, "train")
+    expected = CITYSCAPES.to_ids(np.array(Image.open(root / "labels/15188.png")), "gta5Ids")
+    rows, columns = (np.arange(to) * of // to for to, of in zip(SIZE, expected.shape, strict=True))
+    for place in (0, 1):
+        assert (dataset[place]["mask"] == expected[rows][:, columns]).all()
+        assert dataset.mask(place).shape == SIZE
+    seen = EvaluationDataset(dataset, EvaluationTransform((32, 64)), None)[0]
+    assert seen["mask"].shape == SIZE
+    Image.fromarray(np.zeros((50, 107), np.uint8)).save(gta5(tmp_path, 15189) / "labels/15189.png")
+    with pytest.raises(DataError, match=r"15189.png: 128x64, but its label .* is 107x50; expected equal sizes"):
+        GTA5(root, None)[1]
+
+
+def test_synthia_is_found_and_counts_in_its_classes(tmp_path):
+    root = write_synthia(tmp_path)
+    dataset = SYNTHIA(root)
+    assert [sample.key for sample in dataset.samples] == [f"{number:07d}" for number in range(4)]
+    assert dataset[1]["mask"].shape == SIZE
+    assert set(np.unique(dataset[1]["mask"])) == {*range(19), 255}
+    for name in ("16", "13", "9"):
+        assert set(np.unique(SYNTHIA(root, classes=name)[1]["mask"])) == {*range(int(name)), 255}
+    (root / "GT/LABELS/0000002.png").unlink()
+    with pytest.raises(DataError, match=r"synthia: 1 of 4 images have no label.*expected .*GT/LABELS/0000002.png"):
+        SYNTHIA(root)
+    with pytest.raises(DataError, match=r"synthia: no images under .*; expected RGB/\*.png"):
+        SYNTHIA(root.parent)
+
+
+def test_robotcar_is_found_and_has_no_labels_to_train_on(tmp_path):
+    root = write_robotcar(tmp_path)
+    train, val = RobotCar(root, "train"), RobotCar(root, "val")
+    assert (len(train), len(val), val.classes.name) == (3, 2, "9")
+    assert {sample.label for sample in train.samples} == {None}
+    assert (train.mask(0) == 255).all()
+    assert set(np.unique(val[1]["mask"])) == {*range(9), 255}
+    (root / "anno/val_1.png").unlink()
+    with pytest.raises(DataError, match=r"robotcar: 1 of 2 images have no label.*expected .*anno/val_1.png"):
+        RobotCar(root, "val")
+
+
+def test_labels_that_do_not_tell_the_classes_apart_are_refused_before_a_file_is_read(tmp_path):
+    root = write_robotcar(tmp_path)
+    for label in (root / "anno").iterdir():
+        label.write_bytes(b"")
+    val, message = (
+        RobotCar(root, "val"),
+        "labels in robotcarIds do not tell person from rider; expected classes=9, a run of these, or",
+    )
+    for act in (lambda: RobotCar(root, "val", classes=19), lambda: val.with_classes(CITYSCAPES)):
+        with pytest.raises(ConfigError, match=message):
+            act()
+    assert RobotCar(root, "train", classes=19).classes is CITYSCAPES, "no labels"
+    assert val.unlabelled().with_classes(CITYSCAPES).classes is CITYSCAPES
+
+
+def test_any_folder_is_a_set_of_images(tmp_path):
+    for name in ("b/2.JPG", "b/1.png", "a.jpeg", "b/c/1.Png", "._a.png", ".git/x.png", "b/.hidden.jpg"):
+        write_image(tmp_path / name, 0)
+    (tmp_path / "notes.txt").write_text("no image")
+    dataset = ImageFolder(tmp_path)
+    assert [sample.key for sample in dataset.samples] == ["a", "b/1", "b/2", "b/c/1"]
+    assert dataset.name == f"folder {tmp_path.name}"
+    assert dataset[2]["image"].size == SIZE[::-1]
+    assert (dataset[2]["mask"] == 255).all()
+    write_image(tmp_path / "b/2.png", 1)
+    with pytest.raises(DataError, match=r"b/2.JPG and .*b/2.png would both be b/2; expected a name of its own"):
+        ImageFolder(tmp_path)
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    write_image(tmp_path / ".a.png", 0)
+    with pytest.raises(DataError, match=r"no images under .*; expected PNG or JPEG"):
+        ImageFolder(tmp_path)
+    with pytest.raises(DataError, match=r"no folder .*nowhere; expected one that holds images"):
+        ImageFolder(tmp_path / "nowhere")
+
+
 def test_gta5_names_a_listed_frame_that_is_missing(world):
     with pytest.raises(DataError, match=r"1000 images that .*gta5_val.txt lists are not under"):
         GTA5(world / "GTA5", "val")
@@ -153,6 +262,38 @@ def test_an_image_without_label_is_named(copied_world):
         Cityscapes(copied_world / "cityscapes", "val")
 
 
+def test_images_whose_labels_nobody_has_are_taken_where_none_are_needed(copied_world):
+    for path in (copied_world / "cityscapes/gtFine/val").glob("*/*_labelTrainIds.png"):
+        path.unlink()
+    labels = sorted((copied_world / "cityscapes/gtFine/val").glob("*/*_labelIds.png"))
+    whole = Cityscapes(copied_world / "cityscapes", "val")
+    for label in (labels[0], labels[2]):
+        label.unlink()
+    some = Cityscapes(copied_world / "cityscapes", "val", needs_labels=False)
+    assert [sample.label for sample in some.samples] == [None, labels[1], None, labels[3]]
+    assert (some[0]["mask"] == 255).all()
+    assert (some[1]["mask"] == whole[1]["mask"]).all()
+    shutil.rmtree(copied_world / "ACDC/gt")
+    assert {s.label for s in ACDC(copied_world / "ACDC", "fog", needs_labels=False).samples} == {None}
+    with pytest.raises(DataError, match="3 of 3 images have no label"):
+        ACDC(copied_world / "ACDC", "fog")
+
+
+def test_the_first_label_that_is_there_says_how_all_count(copied_world):
+    folder = copied_world / "cityscapes/gtFine/val"
+    for path in folder.glob("*/*_labelIds.png"):
+        path.unlink()
+    next(iter(sorted(folder.glob("*/*.png")))).unlink()
+    found = Cityscapes(copied_world / "cityscapes", "val", needs_labels=False).samples
+    assert [(s.label is None, s.encoding) for s in found] == [(n == 0, "labelTrainIds") for n in range(4)]
+
+
+def test_hidden_files_of_macos_are_no_images(copied_world):
+    image = Cityscapes(copied_world / "cityscapes", "val").samples[0].image
+    (image.parent / f"._{image.name}").write_bytes(b"Mac OS X")
+    assert len(Cityscapes(copied_world / "cityscapes", "val")) == 4
+
+
 def test_a_generated_image_without_source_is_named(copied_world):
     folder = next((copied_world / "night_target/leftImg8bit/train").iterdir())
     shutil.copy(next(folder.iterdir()), folder / "extra_000000_000000_leftImg8bit.png")
@@ -179,7 +320,7 @@ def test_a_foreign_id_is_named_with_its_file(copied_world):
 def test_a_colour_label_is_refused(copied_world):
     dataset = Cityscapes(copied_world / "cityscapes", "val")
     Image.new("RGB", (128, 64)).save(dataset.samples[0].label)
-    with pytest.raises(DataError, match="mode RGB; expected one channel"):
+    with pytest.raises(DataError, match="a label in 3 channels of 8 bits; expected 1 channel of 8 bits"):
         dataset[0]
 
 
@@ -251,7 +392,7 @@ def test_other_labels_count_in_the_classes_of_the_set(world, tmp_path):
         Image.fromarray(np.full((4, 6), [8, 255][number % 2], np.uint8)).save(tmp_path / pseudo_label(sample.image))
     pseudo = dataset.relabelled(tmp_path)
     assert [set(np.unique(pseudo[place]["mask"])) for place in (0, 1)] == [{8}, {255}]
-    assert pseudo[0]["mask"].shape == (4, 6), "of any size"
+    assert pseudo[0]["mask"].shape == (64, 128), "at the size of the image"
     assert pseudo[0]["image"].size == (128, 64)
     assert [sample.key for sample in pseudo.samples] == [sample.key for sample in dataset.samples]
     assert dataset[0]["mask"].shape == (64, 128)

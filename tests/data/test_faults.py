@@ -3,7 +3,7 @@ import torch
 
 from zsda.core.errors import DataError, IncompleteError
 from zsda.data.faults import Fault, FaultLog, collate, load_or_fault
-from zsda.data.samples import DamagedImageError
+from zsda.data.reader import DamagedImageError
 
 
 def raising(error):

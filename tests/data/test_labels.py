@@ -5,17 +5,8 @@ import numpy as np
 import pytest
 
 from zsda.core.errors import ConfigError, DataError
-from zsda.data.labels import (
-    CITYSCAPES,
-    CLASS_SETS,
-    CLASSES,
-    IGNORE,
-    LABEL_ID,
-    ClassSet,
-    SetClass,
-    find_classes,
-    to_label_ids,
-)
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES, CLASS_SETS, CLASSES, IGNORE, LABEL_ID, ClassSet, SetClass, to_label_ids
 
 _ = IGNORE
 NINE = [
@@ -62,6 +53,7 @@ def test_the_licence_plates_of_gta5_are_ignored():
         ("19", "gta5Ids", 35, "0-34 and 255"),
         ("19", "labelTrainIds", 19, "0-18 and 255"),
         ("19", "classIds", 254, "0-18 and 255"),
+        ("16", "synthiaIds", 23, "0-22 and 255"),
         ("9", "labelTrainIds", 19, "0-18 and 255"),
         ("9", "classIds", 9, "0-8 and 255"),
     ],
@@ -111,6 +103,65 @@ def test_nine_classes_by_hand():
         assert (nine.to_ids(ids(0, 4, 9, 29, 30, 255), encoding) == IGNORE).all()
     like = ["sky", "person", "bicycle", "car", "traffic sign", "traffic light", "building", "sidewalk", "road"]
     assert list(nine.colours) == [CITYSCAPES.colours[CITYSCAPES.names.index(name)] for name in like]
+
+
+# The published maps: of SYNTHIA's ids to the 19, as HIAST has it, and of RobotCar's to the 9.
+SYNTHIA = {
+    3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13, 18: 14, 19: 15, 20: 16, 12: 17,
+    11: 18,
+}  # fmt: skip
+ROBOTCAR = {1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 10: 7, 11: 8, 12: 8, 13: 8, 14: 8, 17: 8}
+
+
+@pytest.mark.parametrize("name", ["19", "16", "13", "9"])
+def test_ids_of_synthia_become_those_of_a_set_by_way_of_the_nineteen(name):
+    stored = ids(*range(23), IGNORE)
+    nineteen = ids(*(SYNTHIA.get(one, _) for one in stored.tolist()))
+    expected = CLASS_SETS[name].to_ids(nineteen, "labelTrainIds")
+    assert CLASS_SETS[name].to_ids(stored, "synthiaIds").tolist() == expected.tolist()
+    assert CLASS_SETS[name].to_ids(stored.astype(np.uint16), "synthiaIds").tolist() == expected.tolist()
+
+
+def test_parking_slots_of_synthia_can_be_counted():
+    own = find_classes({"way": ["road", "parking"], "rest": ["unlabeled"]})
+    assert own.to_ids(ids(13, 3, 0, 14, 22, 8), "synthiaIds").tolist() == [0, 0, 1, 1, 1, _]
+
+
+def test_ids_of_robotcar_become_the_nine_and_every_other_byte_is_ignored():
+    found = CLASS_SETS["9"].to_ids(np.arange(256, dtype=np.uint8), "robotcarIds").tolist()
+    assert {stored: one for stored, one in enumerate(found) if one != _} == ROBOTCAR
+
+
+PEOPLE = {"people": ["person", "rider"]}
+WHEELS = {"wheels": ["bicycle", "motorcycle"]}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "untold"),
+    [
+        ("9", None),
+        ({"sky": ["sky"], "wall": ["wall"]}, None),
+        ({"moving": ["car", "person", "truck", "rider", "bus"], **WHEELS}, None),
+        ("19", "person from rider"),
+        ("11", "person from rider"),
+        ({**PEOPLE, "two": ["bicycle"], "one": ["motorcycle"]}, "motorcycle from bicycle"),
+        ({**PEOPLE, **WHEELS, "cars": ["car", "truck"]}, "car from bus"),
+        ({"cars": ["truck"]}, "car from truck"),
+    ],
+)
+def test_what_labels_do_not_tell_apart_is_no_set_for_them(chosen, untold):
+    classes = find_classes(chosen)
+    for encoding in ("labelIds", "labelTrainIds", "gta5Ids", "synthiaIds", "classIds"):
+        classes.check_encoding(encoding)
+    if untold is None:
+        classes.check_encoding("robotcarIds")
+        return
+    expected = (
+        "expected classes=9, a run of these, or a set that takes in person + rider, motorcycle + bicycle, car + truck + bus each as "
+        "one class"
+    )
+    with pytest.raises(ConfigError, match=re.escape(f"labels in robotcarIds do not tell {untold}; {expected}")):
+        classes.check_encoding("robotcarIds")
 
 
 @pytest.mark.parametrize("name", CLASS_SETS)

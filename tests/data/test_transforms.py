@@ -51,8 +51,8 @@ def test_all_views_and_the_mask_share_one_geometry():
 def test_no_decision_about_a_scene_depends_on_another(monkeypatch, scale):
     """Scale, top, left, mirroring, and each factor of each view, over 500 seeds."""
     factors = []
-    for name, adjust in transforms._ADJUST.items():
-        monkeypatch.setitem(transforms._ADJUST, name, lambda image, by, to=adjust: factors.append(by) or to(image, 1.0))
+    for name, adjust in transforms.ADJUST.items():
+        monkeypatch.setitem(transforms.ADJUST, name, lambda image, by, to=adjust: factors.append(by) or to(image, 1.0))
     rows, columns = np.mgrid[:40, :80].astype(np.uint8)
     scene = Image.fromarray(np.stack([rows, columns, rows], axis=2))
     transform = TrainingTransform((40, 80), (20, 30), 0.5, **PUBLISHED, scale=scale)

@@ -11,6 +11,7 @@ from zsda.core.trained import TrainedNetwork
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
+from zsda.evaluation.protocols import PROTOCOLS
 from zsda.evaluation.scorer import Scorer
 from zsda.models.weights import save_weights
 
@@ -35,7 +36,7 @@ def trained(tmp_path):
 @pytest.fixture
 def scorer(world):
     datasets = {condition: ACDC(world / "ACDC", condition) for condition in ("fog", "rain")}
-    return Scorer(datasets, "sdgpa", TRAINER, batch_size=2, num_workers=0)
+    return Scorer(datasets, PROTOCOLS["sdgpa"], TRAINER, batch_size=2, num_workers=0)
 
 
 def test_each_epoch_is_scored_with_its_own_weights(scorer, trained):
@@ -87,7 +88,7 @@ def test_what_is_scored_is_not_scored_again(scorer, trained, monkeypatch):
 def test_scores_of_generated_sets_say_whose_they_are(world_with_sets, trained):
     source = Cityscapes(world_with_sets / "cityscapes", "train")
     datasets = {"edited": GeneratedSet(world_with_sets, "night", "target", source)}
-    scorer = Scorer(datasets, "sdgpa", TRAINER, batch_size=4, num_workers=0)
+    scorer = Scorer(datasets, PROTOCOLS["sdgpa"], TRAINER, batch_size=4, num_workers=0)
     file = scorer.score(trained).folder / "scores.json"
     stored = json.loads(file.read_text())
     assert stored.pop("generated_sets") == {"edited": "night_target"}

@@ -5,7 +5,8 @@ from PIL import Image
 from torch import nn
 
 from zsda.core.trained import TrainedNetwork
-from zsda.data.labels import CITYSCAPES, IGNORE, find_classes
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES, IGNORE
 from zsda.evaluation.layout import LayoutJudge
 from zsda.models.weights import save_weights
 

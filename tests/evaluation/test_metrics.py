@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from tests.reference import recorded
-from zsda.data.labels import IGNORE, VOID, find_classes
-from zsda.evaluation.metrics import SegmentationScores, SetScores, plain_scores
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES, IGNORE, VOID
+from zsda.evaluation.metrics import SegmentationScores, SetScores, plain_scores, subset_means
 from zsda.evaluation.protocols import Protocol
 
 
@@ -77,7 +78,7 @@ def test_each_set_has_a_score_of_its_own():
     ways = torch.zeros(1, 4, dtype=torch.int64)
     scores.update(0, [ways, ways], [ways, torch.tensor([[0, 0, IGNORE, IGNORE]])])
     scores.update(1, [ways], [torch.tensor([[0, 1, 1, 1]])])
-    found = {name: plain_scores(result, two.names) for name, result in scores.results().items()}
+    found = {name: plain_scores(result, two) for name, result in scores.results().items()}
     assert found["day"]["iou"] == {"way": 1.0, "air": None}
     assert found["day"]["miou"] == 0.5, "by the rule of the protocol"
     assert found["night"]["iou"] == {"way": 0.25, "air": 0.0}
@@ -87,3 +88,44 @@ def test_each_set_has_a_score_of_its_own():
     scores.reset()
     assert all(result["accuracy"].isnan() for result in scores.results().values())
     assert not scores.state_dict(), "checkpoints hold the network alone"
+
+
+def test_means_of_sixteen_and_thirteen_classes_by_hand():
+    names = CITYSCAPES.names
+    labels, predictions = [], []
+    for number, name in enumerate(names):  # two pixels each, the second of some of them void
+        if name not in ("motorcycle", "bicycle"):
+            labels += [number, number]
+            predictions += [number, VOID if name in ("terrain", "truck", "train", "pole") else number]
+    scores = SegmentationScores(19)
+    scores.update(torch.tensor(predictions), torch.tensor(labels))
+    # Terrain, truck, train and pole reach 1/2; motorcycle and bicycle are absent; the 13 others reach 1.
+    left_out = plain_scores(scores.compute(), CITYSCAPES)["means"]
+    assert left_out == pytest.approx({"16": 13.5 / 14, "13": 1.0})
+    zero = plain_scores(scores.compute(), CITYSCAPES, "zero")["means"]
+    assert zero == pytest.approx({"16": 13.5 / 16, "13": 11 / 13, "16_published": 15 / 16, "13_published": 12.5 / 13})
+
+
+def test_the_published_mean_of_thirteen_can_exceed_one():
+    all_right = dict.fromkeys(CITYSCAPES.names, 1.0)
+    assert subset_means(all_right, CITYSCAPES, "zero") == {
+        "16": 1,
+        "13": 1,
+        "16_published": 19 / 16,
+        "13_published": 16 / 13,
+    }
+
+
+def test_means_need_all_classes_of_a_larger_set():
+    sixteen = {name: 0.5 if name in ("wall", "fence", "pole") else None for name in find_classes(16).names}
+    assert subset_means(sixteen, find_classes(16)) == {"13": None}
+    assert subset_means(sixteen, find_classes(16), "zero") == {"13": 0}
+    for name in (13, 9):
+        assert subset_means(dict.fromkeys(find_classes(name).names, 1.0), find_classes(name), "zero") == {}
+
+
+def test_a_class_that_takes_in_more_is_another_one():
+    takes = {name: [name] for name in CITYSCAPES.names if name != "truck"}
+    own = find_classes({**takes, "car": ["car", "truck"]})
+    assert subset_means(dict.fromkeys(own.names, 1.0), own) == {}
+    assert subset_means(dict.fromkeys(own.names, 1.0), find_classes(takes)) == {"16": 1, "13": 1}

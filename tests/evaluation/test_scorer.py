@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -9,10 +10,10 @@ import torch
 
 from zsda.core.errors import ModelError
 from zsda.core.trained import TrainedNetwork
+from zsda.data.classes import find_classes
 from zsda.data.datasets.acdc import ACDC
-from zsda.data.labels import find_classes
 from zsda.data.samples import fingerprint
-from zsda.evaluation.protocols import PROTOCOLS, SCORE_NAMES, Protocol, find_protocol
+from zsda.evaluation.protocols import PROTOCOLS, SCORE_NAMES, Protocol, chosen_protocol, find_protocol
 from zsda.evaluation.scorer import Scorer
 from zsda.models.weights import save_weights
 from zsda.reporting.tables import scores_table
@@ -52,7 +53,10 @@ def network(tmp_path):
 
 def scorer(root, *conditions, **more):
     datasets = {condition: ACDC(root, condition) for condition in conditions or ("fog", "rain")}
-    return Scorer(datasets, batch_size=2, num_workers=0, **{"protocol": "sdgpa", "trainer": TRAINER, **more})
+    protocol = chosen_protocol(
+        more.pop("protocol", "sdgpa"), more.pop("size", None), more.pop("scales", None), more.pop("mirror", False)
+    )
+    return Scorer(datasets, protocol, batch_size=2, num_workers=0, **{"trainer": TRAINER, **more})
 
 
 def test_what_was_scored_before_is_read(root, network, tmp_path):
@@ -135,6 +139,70 @@ def test_a_protocol_can_fix_the_size(root, network, monkeypatch):
     pixels = sum(map(sum, scored.settings["fog"]["confusion"]))
     assert 16 * 32 < pixels <= 3 * 16 * 32
     assert scored.settings["fog"]["miou"] == sum(filter(None, scored.settings["fog"]["iou"].values())) / 19
+
+
+def test_hiast_sees_images_at_its_own_size_unless_another_is_given(root, network):
+    assert scorer(root, "fog", protocol="hiast").score(network).title == "sky - protocol hiast, input 768x1536"
+    given = scorer(root, "fog", protocol="hiast", size=[16, 32]).score(network)
+    assert given.title == "sky - protocol hiast, input 16x32"
+    assert json.loads((given.folder / "scores.json").read_text())["size"] == [16, 32]
+
+
+def test_variants_of_a_protocol_have_folders_of_their_own(root, network):
+    variants = [
+        {},
+        {"mirror": True},
+        {"scales": [[16, 32], [32, 64]]},
+        {"scales": [[32, 64], [16, 32]], "mirror": True},
+    ]
+    for more in variants:
+        assert not scorer(root, "fog", protocol="hiast", size=[16, 32], **more).score(network, known=True).known
+    for more in variants:
+        assert scorer(root, "fog", protocol="hiast", size=[16, 32], **more).score(network, known=True).known
+    stored = [json.loads(path.read_text()) for path in sorted(network.out.glob("*/scores.json"))]
+    assert {one["protocol"]: (one["size"], one["scales"], one["mirror"]) for one in stored} == {
+        "hiast": ([16, 32], [], False),
+        "hiast_mirror": ([16, 32], [], True),
+        "hiast_16x32+32x64": ([32, 64], [[16, 32], [32, 64]], False),
+        "hiast_16x32+32x64_mirror": ([32, 64], [[16, 32], [32, 64]], True),
+    }
+    folder = network.out / "fog_hiast"
+    scorer(root, "fog", protocol="hiast", size=[16, 32]).score(network)
+    stored = json.loads((folder / "scores.json").read_text())
+    for changed in ({"mirror": True}, {"scales": [[16, 32]]}):
+        (folder / "scores.json").write_text(json.dumps({**stored, **changed}))
+        assert not scorer(root, "fog", protocol="hiast", size=[16, 32]).score(network, known=True).known
+
+
+def test_scores_of_before_there_were_variants_are_known(root, network):
+    folder = scorer(root).score(network).folder
+    stored = json.loads((folder / "scores.json").read_text())
+    for key in ("scales", "mirror"):
+        del stored[key]
+    for scores in stored["settings"].values():
+        del scores["means"]
+    (folder / "scores.json").write_text(json.dumps(stored))
+    assert scorer(root).score(network, known=True).known
+
+
+def test_means_of_fewer_classes_are_written_and_shown_by_the_protocol_that_has_them(root, network):
+    scored = scorer(root, protocol="hiast", size=[16, 32]).score(network)
+    means = scored.settings["fog"]["means"]
+    sky = scored.settings["fog"]["iou"]["sky"]
+    assert means == pytest.approx({"16": sky / 16, "13": sky / 13, "16_published": sky / 16, "13_published": sky / 13})
+    rows = dict(row[1:] for row in csv.reader((scored.folder / "scores.csv").open()) if row[0] == "fog")
+    assert {name: float(rows[f"miou_{name}"]) for name in means} == means
+    protocol = find_protocol("hiast")
+    table = scores_table(scored.settings, protocol)
+    shown = dict(zip(table.columns[0].cells, table.columns[1].cells, strict=True))
+    assert shown["mIoU of 16 classes"] == f"{100 * sky / 16:.1f}"
+    assert shown["mIoU of 13 classes"] == f"{100 * sky / 13:.1f}"
+    assert not [name for name in shown if "published" in name], "both rules agree"
+    other = scores_table({"fog": {**scored.settings["fog"], "means": {**means, "13_published": 1.2}}}, protocol)
+    shown = dict(zip(other.columns[0].cells, other.columns[1].cells, strict=True))
+    assert [name for name in shown if "published" in name] == ["13 by the published rule"]
+    assert shown["13 by the published rule"] == "120.0"
+    assert "mIoU of 16 classes" not in scores_table(scored.settings, find_protocol("full")).columns[0].cells
 
 
 def test_missing_weights_are_named_even_where_scores_are_on_disk(root, network):

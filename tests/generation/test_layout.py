@@ -7,7 +7,8 @@ from torch import nn
 from tests.generation.conftest import NegativeEditor, truncate
 from tests.generation.test_task import HALVES
 from zsda.core.errors import DataError, IncompleteError
-from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES
 from zsda.data.transforms import resize_mask
 from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.data import PatchDataModule, SourcePatches

@@ -4,7 +4,8 @@ import torch
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import derive_seed
-from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES
 from zsda.generation.editors.base import Edits
 from zsda.generation.preview import Edit, Previewer, Scales, SourceImage, Trial, around, choose, grid, read_images
 from zsda.generation.recipes import Target

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tests.reference import recorded
 from zsda.core.errors import ConfigError, DataError, StoreError
-from zsda.data.labels import CITYSCAPES, IGNORE, find_classes
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES, IGNORE
 from zsda.data.samples import Sample, SegmentationDataset
 from zsda.pseudo_labels import store
 from zsda.pseudo_labels.reader import PseudoLabels

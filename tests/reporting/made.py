@@ -6,7 +6,7 @@ from pathlib import Path
 from zsda.core.files import digest, to_json, write_atomic
 from zsda.core.run_records import NetworkRecord, PhaseReport, RunHeader, RunRecord
 from zsda.core.runs import RunFolder
-from zsda.data.labels import find_classes
+from zsda.data.classes import find_classes
 from zsda.reporting.results import RunScores
 
 VIEWS = {

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES
 from zsda.reporting.panels import LabelMap, picture_sheet, write_picture_sheet
 
 PHOTO = np.full((4, 8, 3), (200, 10, 60), np.uint8)

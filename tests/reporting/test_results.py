@@ -7,7 +7,7 @@ import pytest
 from tests.reporting.made import add_epochs, add_scores, make_run
 from zsda.core.errors import StoreError
 from zsda.core.runs import matching_runs
-from zsda.data.labels import find_classes
+from zsda.data.classes import find_classes
 from zsda.reporting.results import read_results, results_csv
 
 
@@ -92,7 +92,11 @@ def test_what_is_left_out_is_said(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (None, None, r"no scores of protocol sdgpa in 2 runs; evaluate them with python -m zsda.eval"),
+        (
+            None,
+            None,
+            r"no scores of protocol sdgpa in 2 runs; evaluate them with python -m zsda.eval run='\*' 'setting=\[NAME,...\]' protocol=sdgpa",
+        ),
         ({"protocol": "full"}, None, r"no scores of protocol sdgpa in 2 runs; give protocol=full, or evaluate with"),
         (
             {},

@@ -4,8 +4,9 @@ from PIL import Image
 
 from zsda.core.errors import DataError
 from zsda.core.trained import TrainedNetwork
+from zsda.data.classes import find_classes
 from zsda.data.datasets.cityscapes import Cityscapes
-from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.labels import CITYSCAPES
 from zsda.models.weights import save_weights
 from zsda.reporting.scenes import adaptation_rows
 

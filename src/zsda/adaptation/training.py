@@ -126,4 +126,6 @@ class TrainingPhase:
         try:
             return self.data(phase=number, **labels)
         except TypeError as error:
-            raise ConfigError(f"the data of phase {self.name!r}: {error}") from error
+            raise ConfigError(
+                f"the data of phase {self.name!r}: {error}; is this the data= that the method is made for?"
+            ) from error

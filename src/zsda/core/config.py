@@ -22,7 +22,7 @@ from zsda.core.errors import ConfigError, ZsdaError
 _NO_FOLDER = os.devnull
 _NOT_LIGHTNINGS = ("logger", "num_workers")
 _ENOUGH_WORKERS = 4
-_FIND_CLASSES = "zsda.data.labels.find_classes"  # by its name, as in a config: nothing here imports data
+_FIND_CLASSES = "zsda.data.classes.find_classes"  # by its name, as in a config: nothing here imports data
 _GIVEN = ("data", "optimizer", "schedule")  # what a run gives its phases
 
 
@@ -75,6 +75,17 @@ def seed_of(config: DictConfig) -> int:
     if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
         raise ConfigError(f"seed={config.seed}; expected a whole number from 0 to 2**32 - 1")
     return config.seed
+
+
+def check_flags(config: DictConfig, *keys: str) -> None:
+    """Refuses options that are neither true nor false; ``no`` and ``off`` would be text, and count as true.
+
+    Raises:
+        ConfigError: one of ``keys`` is.
+    """
+    for key in keys:
+        if not isinstance(config[key], bool):
+            raise ConfigError(f"{key}={config[key]}; expected true or false")
 
 
 def build_domain(config: DictConfig) -> Any:  # noqa: ANN401 - a Domain, but its room is above this one

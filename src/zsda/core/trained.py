@@ -19,7 +19,7 @@ class TrainedNetwork:
         out: folder for results.
         build: makes the network, with any weights: an ``nn.Module``.
         epochs: epoch of its training -> the file of the weights after it; the last are ``weights``. Empty where there was no run.
-        classes: what it tells apart, as `zsda.data.labels.find_classes` takes it.
+        classes: what it tells apart, as `zsda.data.classes.find_classes` takes it.
         source: how the labelled images that it was trained on are called; None where there was no run.
     """
 

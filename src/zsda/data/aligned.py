@@ -1,7 +1,6 @@
 """Scenes as aligned views that share their labels: the source, what it was edited into, and what else it was made to look like."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ from zsda.core.errors import ConfigError, DataError
 from zsda.core.seeds import hash32
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
-from zsda.data.faults import Fault, load_or_fault
+from zsda.data.faults import Fault, load_or_stand_in
 from zsda.data.samplers import EpochSampler
 from zsda.data.samples import SegmentationDataset, fingerprint
 from zsda.data.training import TrainingData
 from zsda.data.transforms import ClassicalWeather, Effect, TrainingTransform
 
 SOURCE, CLASSICAL = "source", "classical"
-_TRIES = 16  # scenes in a row, after which a set is too damaged for another to stand in
 
 
 class ViewsDataset(Dataset[Any]):
@@ -68,25 +66,15 @@ class ViewsDataset(Dataset[Any]):
         }
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
-        """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index).
-
-        A damaged scene is a `Fault` in which one of the next scenes stands in: every process must have its share of a batch.
-        """
+        """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index)."""
         epoch, index = place
-        scene = load_or_fault(partial(self._load, epoch, self.keys[index]))
-        if not isinstance(scene, Fault) or scene.fatal:
-            return scene
-        for step in range(1, min(_TRIES, len(self))):
-            other = load_or_fault(partial(self._load, epoch, self.keys[(index + step) % len(self)]))
-            if not isinstance(other, Fault):
-                return scene._replace(stand_in=other)
-        return scene
+        return load_or_stand_in(lambda number: self._load(epoch, self.keys[number]), index, len(self))
 
     def _load(self, epoch: int, key: str) -> dict[str, Any]:
         places = {name: by_key[key] for name, by_key in self._places.items()}
         # Labels lie on the pixels of the source, so it is the source that they are checked against, if it is among the views.
         first = next(iter(places))
-        labelled = next((n for n, place in places.items() if self._views[n].samples[place].equal_sizes), first)
+        labelled = next((n for n, place in places.items() if self._views[n].samples[place].sizes != "own"), first)
         scene = self._views[labelled][places[labelled]]
         pictures = {id(self._views[labelled]): scene["image"]}  # a data set may be in several views
         for name, view in self._views.items():

@@ -1,32 +1,35 @@
 """Labelled sets as an evaluation reads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import lightning as L
 import torch
+from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from zsda.core.errors import ConfigError
 from zsda.data.faults import Fault, collate, load_or_fault
-from zsda.data.labels import LabelSize
 from zsda.data.samplers import UnpaddedSampler, check_loading
 from zsda.data.samples import SegmentationDataset
-from zsda.data.transforms import EvaluationTransform, resize_mask
+from zsda.data.transforms import Size, resize_mask
+
+Prepare = Callable[[Image.Image], Tensor]
 
 
 class EvaluationDataset(Dataset[Any]):
-    """Images at the size the network sees, with the labels to compare with.
+    """Images as they are prepared for a network, with the labels to compare with.
 
     Args:
         dataset: images and labels.
-        transform: what the network sees.
-        labels: the size that they are brought to.
+        prepare: makes of an RGB image what is handed on, float32 [3, h, w].
+        label_size: height, width that labels are brought to; None leaves them at their own.
     """
 
-    def __init__(self, dataset: SegmentationDataset, transform: EvaluationTransform, labels: LabelSize) -> None:
-        self._dataset, self._transform, self._labels = dataset, transform, labels
+    def __init__(self, dataset: SegmentationDataset, prepare: Prepare, label_size: Size | None) -> None:
+        self._dataset, self._prepare, self._label_size = dataset, prepare, label_size
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -37,14 +40,15 @@ class EvaluationDataset(Dataset[Any]):
 
     def _load(self, index: int) -> dict[str, Any]:
         sample = self._dataset[index]
-        mask = sample["mask"] if self._labels == "native" else resize_mask(sample["mask"], self._transform.size)
-        return {"image": self._transform(sample["image"]), "mask": torch.tensor(mask), "key": sample["key"]}
+        mask = sample["mask"] if self._label_size is None else resize_mask(sample["mask"], self._label_size)
+        return {"image": self._prepare(sample["image"]), "mask": torch.tensor(mask), "key": sample["key"]}
 
 
-def _keep_mask_sizes(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stacks images; masks stay a list, since native sizes differ within GTA5."""
-    masks = [sample.pop("mask") for sample in samples]
-    return {**default_collate(samples), "mask": masks}
+def _keep_sizes(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stacks images of one size; others, and masks, stay a list, since native sizes differ within GTA5."""
+    images, masks = ([sample.pop(what) for sample in samples] for what in ("image", "mask"))
+    alike = len({image.shape for image in images}) == 1
+    return {**default_collate(samples), "image": torch.stack(images) if alike else images, "mask": masks}
 
 
 class EvaluationData(L.LightningDataModule):
@@ -52,10 +56,10 @@ class EvaluationData(L.LightningDataModule):
 
     Args:
         settings: setting name -> dataset.
-        size: height, width that the network sees.
+        prepare: see `EvaluationDataset`; loader processes call it.
+        label_size: see `EvaluationDataset`.
         batch_size: images per step.
         num_workers: loader processes.
-        labels: the size that labels are brought to.
 
     Raises:
         ConfigError: numbers that no loader takes.
@@ -64,15 +68,15 @@ class EvaluationData(L.LightningDataModule):
     def __init__(
         self,
         settings: Mapping[str, SegmentationDataset],
-        size: Sequence[int] = (512, 1024),
+        prepare: Prepare,
+        label_size: Size | None = None,
         batch_size: int = 4,
         num_workers: int = 4,
-        labels: LabelSize = "input",
     ) -> None:
         super().__init__()
         check_loading(batch_size, num_workers)
         self.settings = dict(settings)
-        self.size, self._labels = tuple(size), labels
+        self._prepare, self._label_size = prepare, label_size
         self._batch_size, self._num_workers = batch_size, num_workers
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
@@ -84,10 +88,10 @@ class EvaluationData(L.LightningDataModule):
         if len(dataset) < world:
             raise ConfigError(f"{dataset.name}: {len(dataset)} images for {world} processes; use machine.devices=1")
         return DataLoader(
-            EvaluationDataset(dataset, EvaluationTransform(self.size), self._labels),
+            EvaluationDataset(dataset, self._prepare, self._label_size),
             sampler=UnpaddedSampler(len(dataset), rank, world),
             batch_size=self._batch_size,
             num_workers=self._num_workers,
-            collate_fn=partial(collate, stack=_keep_mask_sizes),
+            collate_fn=partial(collate, stack=_keep_sizes),
             generator=torch.Generator().manual_seed(0),
         )

@@ -7,6 +7,7 @@ the main process counts them, or raises where going on would be wrong.
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import distributed
@@ -14,11 +15,12 @@ from torch.utils.data import default_collate
 
 from zsda.core.errors import DataError, IncompleteError
 from zsda.core.records import printable
-from zsda.data.samples import DamagedImageError
+from zsda.data.reader import DamagedImageError
 
 _log = logging.getLogger(__name__)
 
 _SHOWN = 8
+_TRIES = 16  # samples in a row, after which a set is too damaged for another to stand in
 
 
 class Fault(NamedTuple):
@@ -35,12 +37,28 @@ class Fault(NamedTuple):
     stand_in: dict[str, Any] | None = None
 
 
-def load_or_fault(load: Callable[[], dict[str, Any]]) -> dict[str, Any] | Fault:
+def load_or_fault(load: Callable[[], dict[str, Any] | Fault]) -> dict[str, Any] | Fault:
     """Calls ``load`` and returns its sample, or the fault that kept it from being read."""
     try:
         return load()
     except DataError as error:
         return Fault(str(error), fatal=not isinstance(error, DamagedImageError))
+
+
+def load_or_stand_in(load: Callable[[int], dict[str, Any] | Fault], index: int, count: int) -> dict[str, Any] | Fault:
+    """Calls ``load`` with an index below ``count`` and returns its sample, or the fault in it.
+
+    In a fault that is not fatal one of the next samples stands in: in a training every process must have its share of a batch.
+    """
+    sample = load_or_fault(lambda: load(index))
+    if not isinstance(sample, Fault) or sample.fatal or sample.stand_in is not None:
+        return sample
+    for step in range(1, min(_TRIES, count)):
+        other = load_or_fault(partial(load, (index + step) % count))
+        good = other.stand_in if isinstance(other, Fault) else other
+        if good is not None:
+            return sample._replace(stand_in=good)
+    return sample
 
 
 def collate(

@@ -1,11 +1,10 @@
 """The one table of classes, ids and colours, and the sets of classes that are told apart.
 
 Cityscapes defines 34 *label ids* (0-33, and -1 for licence plates), of which 19 are evaluated; those carry a *train id*
-(0-18). Everything else is `IGNORE`. ACDC and GTA5 use the same ids. A `ClassSet` says which of them count, and which are one.
+(0-18). Everything else is `IGNORE`. ACDC and GTA5 use the same ids, SYNTHIA and RobotCar have their own. A `ClassSet` says which
+classes count, and which are one.
 """
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -82,16 +81,37 @@ LABEL_ID: dict[str, int] = {c.name: c.label_id for c in TABLE}
 _TO_LABEL_IDS = np.zeros(256, np.uint8)
 _TO_LABEL_IDS[: len(CLASSES)] = [c.label_id for c in CLASSES]
 
-_LABEL_IDS = {c.label_id: c.name for c in TABLE if c.label_id >= 0}
-_ENCODINGS: dict[str, Mapping[int, str]] = {
-    "labelIds": _LABEL_IDS,
-    "gta5Ids": {**_LABEL_IDS, 34: "license plate"},
-    "labelTrainIds": {c.train_id: c.name for c in CLASSES},
+_Group = tuple[str, ...]
+_LABEL_IDS: dict[int, _Group] = {c.label_id: (c.name,) for c in TABLE if c.label_id >= 0}
+_SYNTHIA = (
+    "unlabeled", "sky", "building", "road", "sidewalk", "fence", "vegetation", "pole", "car", "traffic sign", "person",
+    "bicycle", "motorcycle", "parking", "unlabeled", "traffic light", "terrain", "rider", "truck", "bus", "train", "wall",
+    "unlabeled",
+)  # fmt: skip
+_ROBOTCAR: dict[int, _Group] = {
+    1: ("sky",),
+    2: ("person", "rider"),
+    3: ("motorcycle", "bicycle"),
+    4: ("car", "truck", "bus"),
+    5: ("traffic sign",),
+    6: ("traffic light",),
+    7: ("building",),
+    10: ("sidewalk",),
+    **dict.fromkeys((11, 12, 13, 14, 17), ("road",)),
 }
-"""How label maps count: id -> name in the table; `IGNORE` stands for nothing in each of them."""
+_ENCODINGS: dict[str, Mapping[int, _Group]] = {
+    "labelIds": _LABEL_IDS,
+    "gta5Ids": {**_LABEL_IDS, 34: ("license plate",)},
+    "labelTrainIds": {c.train_id: (c.name,) for c in CLASSES},
+    "synthiaIds": {number: (name,) for number, name in enumerate(_SYNTHIA)},
+    "robotcarIds": {number: _ROBOTCAR.get(number, ()) for number in range(IGNORE)},
+}
+"""How label maps count: id -> the names in the table that it does not tell apart; `IGNORE` stands for nothing in each of them.
+
+14 and 22 are road works and lane markings in SYNTHIA; in RobotCar, what HIAST does not count has any other id of a byte.
+"""
 
 _OWN_IDS = "classIds"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 
 
 def to_label_ids(train_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -138,18 +158,32 @@ class ClassSet:
         """The colours of the classes, in the order of their ids."""
         return tuple(one.colour for one in self.classes)
 
-    def to_ids(self, ids: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
+    @property
+    def palette(self) -> NDArray[np.uint8]:
+        """The colour of each of the 256 ids, uint8 [256, 3]; ids beyond the classes are black."""
+        return _palette(self)
+
+    def check_encoding(self, encoding: str) -> None:
+        """Refuses label maps that do not tell apart what this set does; ``encoding`` as for `to_ids`.
+
+        Raises:
+            ConfigError: an id stands for names of which this set takes in a part only, or into several classes.
+        """
+        _lookup(self, encoding)
+
+    def to_ids(self, ids: NDArray[np.uint8] | NDArray[np.uint16], encoding: str) -> NDArray[np.uint8]:
         """Translates a label map as stored on disk.
 
         Args:
-            ids: uint8, any shape.
-            encoding: ``labelIds``, ``labelTrainIds``, ``gta5Ids``: label ids with 34 for licence plates, or ``classIds``: the ids
-                of this set.
+            ids: uint8 or uint16, any shape.
+            encoding: ``labelIds``, ``labelTrainIds``, ``gta5Ids``: label ids with 34 for licence plates, ``synthiaIds``,
+                ``robotcarIds``, or ``classIds``: the ids of this set.
 
         Returns:
             Ids of this set and `IGNORE`, uint8, same shape.
 
         Raises:
+            ConfigError: as `check_encoding`.
             DataError: an id that the encoding does not hold.
         """
         becomes, known = _lookup(self, encoding)
@@ -162,26 +196,45 @@ class ClassSet:
 
     def colourise(self, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Paints ids of this set, uint8 [..., H, W], in its colours, uint8 [..., H, W, 3]; the rest is black."""
-        return _palette(self)[ids]
+        return self.palette[ids]
 
     def plain(self) -> dict[str, Any]:
-        """Returns plain values from which `find_classes` makes the same set."""
+        """Returns plain values from which `zsda.data.classes.find_classes` makes the same set."""
         classes = [{"name": one.name, "takes": list(one.takes), "colour": list(one.colour)} for one in self.classes]
         return {"name": self.name, "classes": classes}
 
 
 @cache
 def _lookup(classes: ClassSet, encoding: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Returns what each of the 256 ids becomes, and which of them the encoding holds."""
+    """Returns what each id of 16 bits becomes, and which of them the encoding holds."""
     if encoding == _OWN_IDS:
         found = {number: number for number in range(len(classes))}
     else:
         taken = {name: number for number, one in enumerate(classes.classes) for name in one.takes}
-        found = {stored: taken.get(name, IGNORE) for stored, name in _ENCODINGS[encoding].items()}
-    becomes, known = np.full(256, IGNORE, np.uint8), np.zeros(256, np.bool_)
+        _check_apart(taken, encoding)
+        found = {
+            stored: taken.get(group[0], IGNORE) if group else IGNORE for stored, group in _ENCODINGS[encoding].items()
+        }
+    becomes, known = np.full(2**16, IGNORE, np.uint8), np.zeros(2**16, np.bool_)
     becomes[list(found)] = list(found.values())
     known[[*found, IGNORE]] = True
     return becomes, known
+
+
+def _check_apart(taken: Mapping[str, int], encoding: str) -> None:
+    groups = dict.fromkeys(group for group in _ENCODINGS[encoding].values() if len(group) > 1)
+    for first, *others in groups:
+        other = next((name for name in others if taken.get(name) != taken.get(first)), None)
+        if other is not None:
+            fitting = [
+                s
+                for s in CLASS_SETS.values()
+                if all(any({*group} <= {*c.takes} for c in s.classes) for group in groups)
+            ]
+            raise ConfigError(
+                f"labels in {encoding} do not tell {first} from {other}; expected classes={' or '.join(s.name for s in fitting)}, a run "
+                f"of these, or a set that takes in {', '.join(' + '.join(group) for group in groups)} each as one class, or not at all"
+            )
 
 
 @cache
@@ -194,7 +247,7 @@ def _palette(classes: ClassSet) -> NDArray[np.uint8]:
 CITYSCAPES = ClassSet("19", tuple(SetClass(c.name, (c.name,), c.colour) for c in CLASSES))
 """The 19 classes of Cityscapes: their ids are the train ids."""
 
-_COLOUR = {c.name: c.colour for c in TABLE}
+COLOUR = {c.name: c.colour for c in TABLE}
 
 
 def _without(name: str, whole: ClassSet, *names: str) -> ClassSet:
@@ -202,7 +255,7 @@ def _without(name: str, whole: ClassSet, *names: str) -> ClassSet:
 
 
 def _joined(name: str, *classes: tuple[str, tuple[str, ...], str]) -> ClassSet:
-    return ClassSet(name, tuple(SetClass(own, takes, _COLOUR[like]) for own, takes, like in classes))
+    return ClassSet(name, tuple(SetClass(own, takes, COLOUR[like]) for own, takes, like in classes))
 
 
 _SIXTEEN = _without("16", CITYSCAPES, "terrain", "truck", "train")
@@ -226,74 +279,3 @@ _NINE = _joined(
 CLASS_SETS: dict[str, ClassSet] = {s.name: s for s in (CITYSCAPES, _SIXTEEN, _THIRTEEN, _ELEVEN, _NINE)}
 """``19``: Cityscapes. ``16`` and ``13``: what SYNTHIA shares with it, and the part that small objects are left out of.
 ``11``: what CamVid shares with it. ``9``: Oxford RobotCar, as HIAST (Zhu et al., TPAMI 2023) counts it."""
-
-
-def find_classes(chosen: "ClassSet | str | int | Mapping[str, Any]") -> ClassSet:
-    """Returns the set of classes that is meant.
-
-    Args:
-        chosen: a set; the name of one of `CLASS_SETS`, also as a number; what `ClassSet.plain` returned; or a set of one's own,
-            class -> names of the table that it takes in, painted in the colour of the first.
-
-    Raises:
-        ConfigError: it is none of these, has no class or more than 255, or a class takes in what the table does not hold or
-            another class has.
-    """
-    if isinstance(chosen, ClassSet):
-        return chosen
-    if isinstance(chosen, Mapping):
-        made = _from_plain(chosen) if isinstance(chosen.get("name"), str) else _from_names(chosen)
-        _check(made)
-        return made
-    if str(chosen) not in CLASS_SETS:
-        raise ConfigError(
-            f"classes={chosen}; expected one of {', '.join(CLASS_SETS)}, or your own as {{name: [names of classes]}}"
-        )
-    return CLASS_SETS[str(chosen)]
-
-
-def _from_names(chosen: Mapping[str, Any]) -> ClassSet:
-    for name, takes in chosen.items():
-        if not isinstance(takes, list | tuple) or not takes or not all(isinstance(taken, str) for taken in takes):
-            raise ConfigError(f"classes.{name}={takes}; expected a list of classes, one or more of {_known_names()}")
-    colours = {name: _COLOUR.get(takes[0], (0, 0, 0)) for name, takes in chosen.items()}
-    return ClassSet("own", tuple(SetClass(str(n), tuple(takes), colours[n]) for n, takes in chosen.items()))
-
-
-def _from_plain(chosen: Mapping[str, Any]) -> ClassSet:
-    try:
-        classes = tuple(
-            SetClass(str(one["name"]), tuple(map(str, one["takes"])), _colour(*one["colour"]))
-            for one in chosen["classes"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        expected = '{"name": ..., "classes": [{"name": ..., "takes": [...], "colour": [r, g, b]}, ...]}'
-        raise ConfigError(f"classes: cannot be read ({error!r}); expected {expected}") from error
-    return ClassSet(str(chosen["name"]), classes)
-
-
-def _colour(*channels: int) -> tuple[int, int, int]:
-    red, green, blue = channels
-    if not all(isinstance(channel, int) and 0 <= channel <= 255 for channel in channels):
-        raise ValueError(f"the colour {list(channels)}")
-    return red, green, blue
-
-
-def _check(classes: ClassSet) -> None:
-    if not 1 <= len(classes) <= IGNORE:
-        raise ConfigError(f"classes: {len(classes)} classes; expected 1 to {IGNORE}, an id is a byte")
-    unreadable = [name for name in classes.names if not _NAME.fullmatch(name)]
-    if unreadable:
-        raise ConfigError(f"classes: {unreadable[0]!r}; expected names of letters, digits, spaces and _.+-")
-    taken = [name for one in classes.classes for name in one.takes]
-    unknown = [name for name in taken if name not in LABEL_ID]
-    if unknown:
-        raise ConfigError(f"classes: no class is called {', '.join(unknown)}; expected some of {_known_names()}")
-    for what, names in (("called", list(classes.names)), ("taken in", taken)):
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        if twice:
-            raise ConfigError(f"classes: {', '.join(twice)} {what} twice; expected each name once at most")
-
-
-def _known_names() -> str:
-    return ", ".join(LABEL_ID)

@@ -1,4 +1,4 @@
-"""Labelled images on disk: what one of them is, how it is read, and the base of all sets of them.
+"""Labelled images on disk: what one of them is, how it is found, and the base of all sets of them.
 
 Every layout (`zsda.data.datasets`) is found by a pure function ``(root, ...) -> list[Sample]`` that touches file names only, so
 that a wrong folder is reported before anything heavy starts.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,17 @@ from torch.utils.data import Dataset
 from zsda.core.errors import DataError
 from zsda.core.files import digest
 from zsda.data.labels import CITYSCAPES, IGNORE, ClassSet
+from zsda.data.reader import FROM_DISK, Reader, resize_to_nearest
 
 _log = logging.getLogger(__name__)
 
 WAY_OUT = 'see "Data layout" in the README, or run with world=miniature'
 ENCODINGS = ("labelIds", "labelTrainIds")
+"""Those of which the official downloads of Cityscapes and ACDC have files; the first is preferred."""
+
+LabelSizes = Literal["equal", "resized", "own"]
+"""``equal``: a label of another size than its image is an error. ``resized``: it is brought to the size of the image, to the
+nearest as OpenCV does. ``own``: it stays; an edit has the label of its source, at the source's size."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +42,14 @@ class Sample:
         image: the PNG or JPEG.
         label: the label PNG; None where nothing is labelled.
         encoding: how the label counts; see `zsda.data.labels.ClassSet.to_ids`.
-        equal_sizes: whether image and label must have one size; an edit has the label of its source, at the source's size.
+        sizes: what becomes of a label of another size than the image.
     """
 
     key: str
     image: Path
     label: Path | None = None
     encoding: str = ENCODINGS[0]
-    equal_sizes: bool = True
-
-
-class DamagedImageError(DataError):
-    """A file cannot be decoded. One among thousands is named and left out; the rest goes on."""
+    sizes: LabelSizes = "equal"
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:
@@ -63,63 +65,8 @@ def _size(path: Path | None) -> int | None:
         return None
 
 
-def _regular(path: Path) -> Path:
-    if path.exists() and not path.is_file():
-        raise OSError("no regular file")  # a pipe would be waited for
-    return path
-
-
-def image_size(path: Path) -> tuple[int, int] | None:
-    """Returns width and height without reading the pixels; None if the file is no image."""
-    try:
-        with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError):
-        return None
-
-
-class Reader:
-    """Opens images and labels from disk, the only one to do so; what stands in its place may keep what it read."""
-
-    def image(self, path: Path) -> Image.Image:
-        """Reads an RGB image completely.
-
-        Raises:
-            DamagedImageError: the file is missing, truncated or no image.
-        """
-        try:
-            with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
-
-    def label(self, path: Path, encoding: str, classes: ClassSet) -> NDArray[np.uint8]:
-        """Reads a label map as ids of a class set, uint8 [H, W].
-
-        Palette PNGs, as GTA5 has them, are read as the ids they index, never as colours.
-
-        Raises:
-            DamagedImageError: the file is missing, truncated or no PNG.
-            DataError: it has several channels, or ids that the encoding does not hold.
-        """
-        try:
-            with Image.open(_regular(path), formats=("PNG",)) as image:
-                mode, ids = image.mode, np.array(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG") from error
-        if mode not in ("L", "P"):
-            raise DataError(f"{path}: a label in mode {mode}; expected one channel of 8-bit {encoding} (mode L or P)")
-        try:
-            return classes.to_ids(ids, encoding)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-
-
-FROM_DISK = Reader()
-
-
 def find_images(what: str, root: Path, folder: str, pattern: str, way_out: str = WAY_OUT) -> list[Path]:
-    """Lists the images of one folder in order.
+    """Lists the images of one folder in order, hidden ones left out.
 
     Args:
         what: how the message calls the set.
@@ -133,10 +80,18 @@ def find_images(what: str, root: Path, folder: str, pattern: str, way_out: str =
     """
     if not root.is_dir():
         raise DataError(f"{what}: no folder {root}; expected {folder}/{pattern} in it; {way_out}")
-    images = sorted((root / folder).glob(pattern))
+    images = sorted(path for path in (root / folder).glob(pattern) if not path.name.startswith("."))  # ._x.png of macOS
     if not images:
         raise DataError(f"{what}: no images under {root}; expected {folder}/{pattern}; {way_out}")
     return images
+
+
+def is_there(path: Path) -> bool:
+    """Returns whether there is anything of this name."""
+    try:
+        return path.exists()
+    except OSError:  # longer than the name of a file can be
+        return False
 
 
 def frame_key(image: Path, suffix: str) -> str:
@@ -149,7 +104,9 @@ def pseudo_label(image: str | PurePath) -> str:
     return f"{PurePath(image).stem}_pseudo_label.png"
 
 
-def pair_with_labels(what: str, images: Sequence[Path], suffix: str, labels: Path, label_suffix: str) -> list[Sample]:
+def pair_with_labels(
+    what: str, images: Sequence[Path], suffix: str, labels: Path, label_suffix: str, needs_labels: bool = True
+) -> list[Sample]:
     """Finds the label of each image; label ids are preferred where both encodings are there.
 
     Args:
@@ -158,18 +115,30 @@ def pair_with_labels(what: str, images: Sequence[Path], suffix: str, labels: Pat
         suffix: what their names end with.
         labels: the folder of the labels, in folders of the same names.
         label_suffix: what their names end with, with a place for the ``{encoding}``.
+        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
 
     Raises:
-        DataError: an image has no label.
+        DataError: an image has no label, and needs one.
     """
     keys = [frame_key(image, suffix) for image in images]
     encoding = next(
-        (e for e in ENCODINGS if (labels / (keys[0] + label_suffix.format(encoding=e))).exists()), ENCODINGS[0]
+        (e for k in keys for e in ENCODINGS if (labels / (k + label_suffix.format(encoding=e))).exists()), ENCODINGS[0]
     )
     ending = label_suffix.format(encoding=encoding)
     samples = [Sample(k, image, labels / (k + ending), encoding) for k, image in zip(keys, images, strict=True)]
-    check_labels(what, samples)
-    return samples
+    return with_labels(what, samples, needs_labels)
+
+
+def with_labels(what: str, samples: Sequence[Sample], needs_labels: bool) -> list[Sample]:
+    """Returns samples of whose labels each is there: one without its label is refused, or unlabelled if it needs none.
+
+    Raises:
+        DataError: a sample has no label, and needs one.
+    """
+    if needs_labels:
+        check_labels(what, samples)
+        return list(samples)
+    return [replace(s, label=None) if s.label is not None and not is_there(s.label) else s for s in samples]
 
 
 def check_labels(what: str, samples: Sequence[Sample]) -> None:
@@ -178,7 +147,7 @@ def check_labels(what: str, samples: Sequence[Sample]) -> None:
     Raises:
         DataError: there is one; the message names the first.
     """
-    without = [sample for sample in samples if sample.label is not None and not sample.label.exists()]
+    without = [sample for sample in samples if sample.label is not None and not is_there(sample.label)]
     if without:
         raise DataError(
             f"{what}: {len(without)} of {len(samples)} images have no label, the first is {without[0].image}; "
@@ -196,6 +165,9 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         split: the part of it that is listed; empty where it has none.
         classes: what the ids of its masks stand for.
         reader: opens the files.
+
+    Raises:
+        ConfigError: the labels do not tell the classes apart.
     """
 
     def __init__(
@@ -210,6 +182,7 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         self.samples = list(samples)
         self.name, self.root, self.split = name, Path(root), split
         self.classes, self.reader = classes, reader
+        self._check_classes()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -225,14 +198,21 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Reads a label map, ids of the class set and `IGNORE`, uint8 [H, W]; of an unlabelled image everything is ignored.
 
+        A label that is resized has the size of its image.
+
         Raises:
             DamagedImageError: it cannot be decoded.
             DataError: it holds foreign ids.
         """
+        return self._mask(index, None)
+
+    def _mask(self, index: int, image: Image.Image | None) -> NDArray[np.uint8]:
         sample = self.samples[index]
         if sample.label is None:
-            return _nothing(self.image(index))
-        return self.reader.label(sample.label, sample.encoding, self.classes)
+            image = image or self.image(index)
+            return np.full((image.height, image.width), IGNORE, np.uint8)
+        mask = self.reader.label(sample.label, sample.encoding, self.classes)
+        return mask if sample.sizes != "resized" else resize_to_nearest(mask, (image or self.image(index)).size)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Returns ``image`` (PIL, RGB), ``mask`` (ids of the class set and `IGNORE`, uint8 [H, W]) and ``key``.
@@ -242,8 +222,8 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
             DataError: sizes differ that must not, or the label holds foreign ids.
         """
         sample, image = self.samples[index], self.image(index)
-        mask = _nothing(image) if sample.label is None else self.mask(index)
-        if sample.equal_sizes and image.size != mask.shape[::-1]:
+        mask = self._mask(index, image)
+        if sample.sizes == "equal" and image.size != mask.shape[::-1]:
             raise DataError(
                 f"{sample.image}: {image.size[0]}x{image.size[1]}, but its label {sample.label} is "
                 f"{mask.shape[1]}x{mask.shape[0]}; expected equal sizes"
@@ -251,9 +231,14 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         return {"image": image, "mask": mask, "key": sample.key}
 
     def with_classes(self, classes: ClassSet) -> Self:
-        """Returns the same images with their masks in another class set."""
+        """Returns the same images with their masks in another class set.
+
+        Raises:
+            ConfigError: the labels do not tell its classes apart.
+        """
         other = copy(self)
         other.classes = classes
+        other._check_classes()
         return other
 
     def unlabelled(self) -> Self:
@@ -261,7 +246,9 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         return self._with_samples([replace(sample, label=None) for sample in self.samples])
 
     def relabelled(self, folder: Path) -> Self:
-        """Returns the same images with pseudo labels of any sizes, ids of the class set of this data set; see `pseudo_label`.
+        """Returns the same images with pseudo labels, ids of the class set of this data set, of any sizes; see `pseudo_label`.
+
+        They are brought to the size of the image.
 
         Raises:
             DataError: two images would have one label.
@@ -275,7 +262,7 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
             )
         return self._with_samples(
             [
-                replace(sample, label=label, encoding="classIds", equal_sizes=False)
+                replace(sample, label=label, encoding="classIds", sizes="resized")
                 for sample, label in zip(self.samples, labels, strict=True)
             ]
         )
@@ -285,6 +272,6 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         other.samples = samples
         return other
 
-
-def _nothing(image: Image.Image) -> NDArray[np.uint8]:
-    return np.full((image.height, image.width), IGNORE, np.uint8)
+    def _check_classes(self) -> None:
+        for encoding in {sample.encoding for sample in self.samples if sample.label is not None}:
+            self.classes.check_encoding(encoding)

@@ -14,7 +14,7 @@ from zsda.core.signals import outlive_signals
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import collate
 from zsda.data.samples import SegmentationDataset
-from zsda.data.transforms import Size
+from zsda.data.transforms import EvaluationTransform, Size
 
 
 class TrainingData(L.LightningDataModule, ABC):
@@ -55,7 +55,7 @@ class TrainingData(L.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         self.source, self.setting = source, setting
-        self.watched = EvaluationData(watched, size, batch_size, num_workers)
+        self.watched = EvaluationData(watched, EvaluationTransform(size), size, batch_size, num_workers)
         if batch_size < 2:
             raise ConfigError(
                 "data.batch_size=1; expected at least 2, batch normalisation learns nothing from one image"

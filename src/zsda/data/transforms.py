@@ -26,12 +26,13 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 _GREY = (124, 116, 104)
 # albumentations' own transforms would draw the factors themselves, several from one stream.
-_ADJUST: dict[str, Callable[[NDArray[np.uint8], float], NDArray[np.uint8]]] = {
+ADJUST: dict[str, Callable[[NDArray[np.uint8], float], NDArray[np.uint8]]] = {
     "brightness": pixel.adjust_brightness_torchvision,
     "contrast": pixel.adjust_contrast_torchvision,
     "saturation": pixel.adjust_saturation_torchvision,
     "hue": pixel.adjust_hue_torchvision,
 }
+"""The parts of a colour jitter: each takes uint8 [H, W, 3] and a factor, or a shift of the hue in turns of the colour circle."""
 
 Size = Sequence[int]
 """Height, width in pixels."""
@@ -46,7 +47,7 @@ def resize_image(image: Image.Image, size: Size) -> NDArray[np.uint8]:
 
 
 def resize_mask(mask: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """Resizes ids, uint8 [H, W], to the nearest; returns uint8 [H, W]."""
+    """Resizes ids, uint8 [H, W], to the nearest as Pillow counts it, which is SDGPA's; returns uint8 [h, w]."""
     height, width = size
     if mask.shape == (height, width):
         return mask
@@ -70,7 +71,7 @@ class EvaluationTransform:
     """
 
     def __init__(self, size: Size = (512, 1024)) -> None:
-        _check_size("size", size)
+        check_size("size", size)
         self.size = size
 
     def __call__(self, image: Image.Image) -> Tensor:
@@ -147,17 +148,16 @@ class TrainingTransform:
         blur: float = 0.0,
         cutout: float = 0.0,
     ) -> None:
-        _check_size("data.transform.size", size)
+        check_size("data.transform.size", size)
         if crop is not None:
-            _check_size("data.transform.crop", crop)
+            check_size("data.transform.crop", crop)
         if scale is not None:
-            _check_range("scale", scale, 0)
+            check_range("data.transform.scale", scale, 0)
         for name, limits in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
-            _check_range(name, limits, 0)
-        _check_range("hue", hue, -0.5, 0.5)
+            check_range(f"data.transform.{name}", limits, 0)
+        check_range("data.transform.hue", hue, -0.5, 0.5)
         for name, share in (("flip", flip), ("blur", blur), ("cutout", cutout)):
-            if not isinstance(share, int | float) or not 0 <= share <= 1:
-                raise ConfigError(f"data.transform.{name}={share}; expected a probability, a number from 0 to 1")
+            check_probability(f"data.transform.{name}", share)
         least = 1 if scale is None else min(1, scale[0])
         if crop is not None and (crop[0] > size[0] * least or crop[1] > size[1] * least):
             shrunk = "" if scale is None else f" scaled by {scale[0]}"
@@ -205,7 +205,7 @@ class TrainingTransform:
         return views, torch.from_numpy(labels.copy())
 
     def _draw_geometry(self, seed: int) -> "_Geometry":
-        factor = 1.0 if self._scale is None else _within(self._scale, uniform(seed, "scale"))
+        factor = 1.0 if self._scale is None else within(self._scale, uniform(seed, "scale"))
         scaled = [round(side * factor) for side in self.size]
         slack = [max(0, side - length) for side, length in zip(scaled, self._window, strict=True)]
         top, left = (int(uniform(seed, name) * (room + 1)) for name, room in zip(("top", "left"), slack, strict=True))
@@ -213,7 +213,7 @@ class TrainingTransform:
 
     def _change_colours(self, image: NDArray[np.uint8], seed: int, view: str) -> NDArray[np.uint8]:
         for name, limits in self._jitter.items():  # in the published order
-            image = _ADJUST[name](image, _within(limits, uniform(seed, name, view)))
+            image = ADJUST[name](image, within(limits, uniform(seed, name, view)))
         for name, option in self._options.items():
             option.set_random_seed(hash32(seed, name, view))
             image = option(image=image)["image"]
@@ -244,19 +244,46 @@ class _Geometry:
         return pixels[:, ::-1] if self.mirrored else pixels
 
 
-def _within(limits: Sequence[float], share: float) -> float:
+def within(limits: Sequence[float], share: float) -> float:
+    """Returns what lies at a share of the way from the lower limit to the upper one."""
     return limits[0] + (limits[1] - limits[0]) * share
 
 
-def _check_size(key: str, size: object) -> None:
+def check_size(key: str, size: object) -> None:
+    """Refuses what is no height and width.
+
+    Raises:
+        ConfigError: the option ``key`` is none.
+    """
     if not _is_pair(size) or not all(isinstance(length, int) and length > 0 for length in size):
         raise ConfigError(f"{key}={_show(size)}; expected height and width in pixels, e.g. {key}=[512,1024]")
 
 
-def _check_range(name: str, limits: object, least: float, most: float = math.inf) -> None:
-    if not _is_pair(limits) or not least <= limits[0] <= limits[1] <= most:
+def check_range(key: str, limits: object, least: float, most: float = math.inf, whole: bool = False) -> None:
+    """Refuses what is no lower and upper limit.
+
+    Raises:
+        ConfigError: the option ``key`` is none, goes beyond ``least`` and ``most``, or has no ``whole`` numbers where they are asked for.
+    """
+    numbers = "whole numbers" if whole else "numbers"
+    kinds = int if whole else int | float
+    if (
+        not _is_pair(limits)
+        or not least <= limits[0] <= limits[1] <= most
+        or not all(isinstance(limit, kinds) for limit in limits)
+    ):
         bounds = f"of at least {least}" if math.isinf(most) else f"from {least} to {most}"
-        raise ConfigError(f"data.transform.{name}={_show(limits)}; expected two numbers {bounds}, the lower one first")
+        raise ConfigError(f"{key}={_show(limits)}; expected two {numbers} {bounds}, the lower one first")
+
+
+def check_probability(key: str, share: object) -> None:
+    """Refuses what is no probability.
+
+    Raises:
+        ConfigError: the option ``key`` is none.
+    """
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ConfigError(f"{key}={share}; expected a probability, a number from 0 to 1")
 
 
 def _is_pair(value: object) -> TypeGuard[Sequence[float]]:

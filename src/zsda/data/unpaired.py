@@ -1,23 +1,75 @@
 """A labelled source, and images of the condition that are none of its scenes, each with batches of its own."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.utilities import CombinedLoader
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
+from zsda.core.errors import ConfigError
 from zsda.core.seeds import hash32
-from zsda.data.aligned import ViewsDataset
+from zsda.data.faults import Fault, load_or_stand_in
+from zsda.data.reader import DamagedImageError, image_size
 from zsda.data.samplers import CyclingSampler
 from zsda.data.samples import SegmentationDataset, check_labels, fingerprint
 from zsda.data.training import TrainingData
-from zsda.data.transforms import TrainingTransform
+from zsda.data.weak_strong import WeakStrongTransform
+
+_log = logging.getLogger(__name__)
 
 SOURCE, UNLABELLED = "source", "unlabelled"
 
+Paste = Callable[[NDArray[np.uint8], NDArray[np.uint8], int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+"""Takes an image, uint8 [H, W, 3], its label map, uint8 [H, W], and a seed, and returns both with something pasted on them."""
+
+
+class WeakStrongDataset(Dataset[Any]):
+    """Images in a weak and, where the transform makes one, a strong view: read at full size, pasted on, then transformed.
+
+    Args:
+        dataset: images, and label maps of their sizes.
+        transform: makes the views.
+        seed: of pasting and transform.
+        paste: done before the transform; None leaves it out.
+    """
+
+    def __init__(
+        self, dataset: SegmentationDataset, transform: WeakStrongTransform, seed: int, paste: Paste | None = None
+    ) -> None:
+        self._dataset, self._transform, self._seed, self._paste = dataset, transform, seed, paste
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
+        """Returns ``images`` (``weak`` and ``strong`` -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (pass, index).
+
+        Where what was to be pasted is damaged, nothing is pasted, and the damage told.
+        """
+        turn, index = place
+        return load_or_stand_in(lambda number: self._load(turn, number), index, len(self))
+
+    def _load(self, turn: int, index: int) -> dict[str, Any] | Fault:
+        sample = self._dataset[index]
+        seed = hash32(self._seed, turn, sample["key"])
+        image, mask = np.asarray(sample["image"]), sample["mask"]
+        damaged = None
+        if self._paste is not None:
+            try:
+                image, mask = self._paste(image, mask, hash32(seed, "paste"))
+            except DamagedImageError as error:  # of what was to be pasted; the image itself is whole
+                damaged = str(error)
+        views, labels = self._transform(image, mask, hash32(seed, "transform"))
+        whole = {"images": views, "mask": labels, "key": sample["key"]}
+        return whole if damaged is None else Fault(damaged, fatal=False, stand_in=whole)
+
 
 class UnpairedData(TrainingData):
-    """Batches of the source beside batches of unlabelled images: ``source`` and ``unlabelled``, each as `ViewsDataset` has them.
+    """Batches of the source beside batches of unlabelled images: ``source`` and ``unlabelled``, each as `WeakStrongDataset` has them.
 
     An epoch is one pass over the larger set; the smaller one is passed over again, in another order. Every pass has an augmentation
     of its own.
@@ -27,7 +79,8 @@ class UnpairedData(TrainingData):
         unlabelled: the images of the condition; labels that they have are not looked at.
         setting: the setting that shows the source by itself.
         target: the setting that shows the unlabelled images' condition.
-        transform: augmentation of both.
+        transform: augmentation of the source.
+        unlabelled_transform: augmentation of the unlabelled images.
         batch_size: images of each in an optimiser step, which the processes share.
         num_workers: loader processes.
         seed: of order and augmentation.
@@ -35,41 +88,51 @@ class UnpairedData(TrainingData):
         validation: labelled images of the source domain to watch during training; None watches nothing.
         labels: a folder of pseudo labels for the unlabelled images, in ids of the source's class set; None leaves all their
             pixels ignored.
+        copy_paste: makes what is pasted on the unlabelled images of the ``dataset`` with its pseudo labels and of their folder
+            ``labels``; None pastes nothing.
 
     Raises:
-        ConfigError: numbers that no loader takes.
+        ConfigError: numbers that no loader takes, or no unlabelled images, or nothing that shows their condition.
         DataError: an image has no label in the folder.
     """
 
     def __init__(
         self,
         source: SegmentationDataset,
-        unlabelled: SegmentationDataset,
+        unlabelled: SegmentationDataset | None,
         setting: str,
-        target: str,
-        transform: TrainingTransform,
+        target: str | None,
+        transform: WeakStrongTransform,
+        unlabelled_transform: WeakStrongTransform,
         batch_size: int,
         num_workers: int,
         seed: int,
         phase: int = 0,
         validation: SegmentationDataset | None = None,
         labels: Path | None = None,
+        copy_paste: Callable[..., Paste] | None = None,
     ) -> None:
+        if unlabelled is None:
+            raise ConfigError(
+                "which unlabelled images? give unlabelled=NAME, or a folder of your own as unlabelled=folder"
+            )
+        if target is None:
+            raise ConfigError(
+                "which condition do the unlabelled images show? give unlabelled.setting=NAME, or a domain="
+            )
         watched = {} if validation is None else {SOURCE: validation}
         super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase)
         self.target, self.unlabelled_name = target, unlabelled.name
-        images = unlabelled.with_classes(source.classes)
-        images = images.unlabelled() if labels is None else images.relabelled(labels)
+        images = unlabelled.unlabelled().with_classes(source.classes)
+        images = images if labels is None else images.relabelled(labels)
         check_labels(unlabelled.name, images.samples)
         self._images: Mapping[str, SegmentationDataset] = {SOURCE: source, UNLABELLED: images}
-        self._parts = {
-            name: ViewsDataset({name: dataset}, transform, hash32(self.drawing, name))
-            for name, dataset in self._images.items()
-        }
+        self._transforms = {SOURCE: transform, UNLABELLED: unlabelled_transform}
+        self._labels, self._copy_paste = labels, copy_paste
 
     def describe(self) -> str:
         """Says how many images of each there are."""
-        return ", ".join(f"{len(part)} of {self._images[name].name}" for name, part in self._parts.items())
+        return ", ".join(f"{len(images)} of {images.name}" for images in self._images.values())
 
     def fingerprints(self) -> dict[str, str]:
         """Returns name -> what tells its files from others."""
@@ -79,14 +142,37 @@ class UnpairedData(TrainingData):
         """Returns shuffled images of both, as many batches of each.
 
         Raises:
-            ConfigError: the processes cannot share a batch evenly, or there are fewer images than one takes.
+            ConfigError: the processes cannot share a batch evenly, there are fewer images than one takes, or something is to be
+                pasted and there are no pseudo labels.
+            StoreError: the pseudo labels are not complete, or nothing of them can be pasted.
         """
         rank, world = self.place()
-        batches = max(len(part) for part in self._parts.values()) // self._batch_size
+        batches = max(len(images) for images in self._images.values()) // self._batch_size
         loaders: dict[str, Any] = {}
-        for name, part in self._parts.items():
-            self.check_enough(len(part))
+        for name, images in self._images.items():
+            self.check_enough(len(images))
+            self._warn_of_small(name)
             length = batches * self.share(world)
-            sampler = CyclingSampler(len(part), length, rank, world, seed=hash32(self.drawing, "order", name))
-            loaders[name] = self.loader(part, sampler)
+            sampler = CyclingSampler(len(images), length, rank, world, seed=hash32(self.drawing, "order", name))
+            paste = self._make_paste() if name == UNLABELLED else None
+            dataset = WeakStrongDataset(images, self._transforms[name], hash32(self.drawing, name), paste)
+            loaders[name] = self.loader(dataset, sampler)
         return CombinedLoader(loaders, "min_size")
+
+    def _warn_of_small(self, name: str) -> None:
+        images, transform = self._images[name], self._transforms[name]
+        size = image_size(images.samples[0].image)
+        if size is not None and not transform.has_room(size[::-1]):
+            _log.warning(
+                "%s: the first image is %dx%d, so small that the window of a crop is as large as fits and never smaller; lower the "
+                "heights of its transform",
+                images.name,
+                *size,
+            )
+
+    def _make_paste(self) -> Paste | None:
+        if self._copy_paste is None:
+            return None
+        if self._labels is None:
+            raise ConfigError("data.copy_paste needs pseudo labels; give the phase labels: NAME, the phase that labels")
+        return self._copy_paste(dataset=self._images[UNLABELLED], labels=self._labels)

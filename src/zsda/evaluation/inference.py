@@ -1,5 +1,6 @@
 """From images to label maps, the one way for all who predict, and a task that scores them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,40 @@ from zsda.core.errors import DataError
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import ClassSet
-from zsda.data.transforms import EvaluationTransform, Size
+from zsda.data.transforms import EvaluationTransform, Size, normalise
 from zsda.evaluation.metrics import SetScores, plain_scores
-from zsda.evaluation.pictures import write_colour_mask
+from zsda.evaluation.pictures import write_mask
 from zsda.evaluation.protocols import Protocol
 
 
-class Inference:
-    """How a network is asked: what it sees of an image, how often, and at what size it answers.
+class Inference(ABC):
+    """How a network is asked: what it sees of an image, how often, and at what size it answers."""
+
+    @abstractmethod
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Brings an RGB image to what `labels` takes, float32 [3, h, w]; done by the loader's processes."""
+
+    @abstractmethod
+    def labels(
+        self,
+        model: Callable[[Tensor], Tensor],
+        images: Sequence[Tensor] | Tensor,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Tensor]:
+        """Predicts a label map for each image.
+
+        Args:
+            model: images [B, 3, h, w] -> logits [B, C, h', w'].
+            images: prepared, B of [3, h, w], a list where their sizes differ.
+            sizes: height, width of each label map; None takes the sizes of the prepared images.
+
+        Returns:
+            B maps of the most likely channel, int64 [H, W].
+        """
+
+
+class ResizedInference(Inference):
+    """Asks the network once about the resized image, and brings its logits to the size of the label map.
 
     Args:
         size: height, width that the network sees.
@@ -36,42 +63,74 @@ class Inference:
         self._transform = EvaluationTransform(size)
 
     def prepare(self, image: Image.Image) -> Tensor:
-        """Brings an RGB image to what the network sees, float32 [3, h, w]."""
+        """Resizes and normalises an RGB image to float32 [3, h, w]."""
         return self._transform(image)
 
-    def logits(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        """Asks the network once, for the whole image; a sliding window, several scales and mirroring belong here and nowhere else.
-
-        Args:
-            model: images -> logits [B, C, h', w'].
-            images: prepared, [B, 3, h, w].
-        """
-        return model(images)
-
     def labels(
-        self, model: Callable[[Tensor], Tensor], images: Tensor, sizes: Sequence[Size] | None = None
+        self,
+        model: Callable[[Tensor], Tensor],
+        images: Sequence[Tensor] | Tensor,
+        sizes: Sequence[Size] | None = None,
     ) -> list[Tensor]:
-        """Predicts a label map for each image.
-
-        Args:
-            model: images -> logits [B, C, h', w'].
-            images: prepared, [B, 3, h, w].
-            sizes: height, width of each label map; logits of another size are resized bilinearly. None takes the size that the
-                network sees.
-
-        Returns:
-            B maps of the most likely channel, int64 [H, W].
-        """
-        asked = [self._transform.size] * len(images) if sizes is None else sizes
+        """Predicts label maps; see `Inference`."""
+        logits = model(images if isinstance(images, Tensor) else torch.stack([*images]))
+        asked = [image.shape[-2:] for image in images] if sizes is None else sizes
         return [
-            _resized(single, size).argmax(dim=0) for single, size in zip(self.logits(model, images), asked, strict=True)
+            _resized(single, size, align_corners=False).argmax(dim=0)
+            for single, size in zip(logits, asked, strict=True)
         ]
 
 
-def _resized(logits: Tensor, size: Size) -> Tensor:
-    if tuple(logits.shape[-2:]) == tuple(size):
-        return logits
-    return F.interpolate(logits[None].float(), size=tuple(size), mode="bilinear", align_corners=False)[0]
+class SummedInference(Inference):
+    """Sums the probabilities of an image at several sizes, as the published evaluation of HIAST (Zhu et al., TPAMI 2025) does.
+
+    The normalised image is resized, and so are the probabilities to the size of the label map, with aligned corners. One sum is kept
+    for each image, whatever the number of sizes.
+
+    Args:
+        scales: heights, widths that the network sees.
+        mirror: ask about the mirrored image, too.
+    """
+
+    def __init__(self, scales: Sequence[Size], mirror: bool = False) -> None:
+        self._scales, self._mirror = scales, mirror
+
+    def prepare(self, image: Image.Image) -> Tensor:
+        """Normalises an RGB image at its own size to float32 [3, H, W]."""
+        return normalise(np.asarray(image))
+
+    def labels(
+        self,
+        model: Callable[[Tensor], Tensor],
+        images: Sequence[Tensor] | Tensor,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Tensor]:
+        """Predicts label maps; see `Inference`."""
+        asked = [image.shape[-2:] for image in images] if sizes is None else sizes
+        sums: list[Tensor] = []
+        for scale in self._scales:
+            seen = torch.stack([_resized(image, scale, align_corners=True) for image in images])
+            probabilities = model(seen).float().softmax(dim=1)
+            if self._mirror:
+                probabilities += model(seen.flip(-1)).float().softmax(dim=1).flip(-1)
+            for number, (single, size) in enumerate(zip(probabilities, asked, strict=True)):
+                at_size = _resized(single, size, align_corners=True)
+                if number < len(sums):
+                    sums[number] += at_size
+                else:
+                    sums.append(at_size)
+        return [summed.argmax(dim=0) for summed in sums]
+
+
+def inference_by(protocol: Protocol, size: Size) -> Inference:
+    """Returns how a protocol asks a network that sees ``size``, height and width."""
+    return SummedInference(protocol.scales or [size], protocol.mirror) if protocol.summed else ResizedInference(size)
+
+
+def _resized(maps: Tensor, size: Size, align_corners: bool) -> Tensor:
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return F.interpolate(maps[None].float(), size=tuple(size), mode="bilinear", align_corners=align_corners)[0]
 
 
 class EvaluationTask(L.LightningModule):
@@ -83,7 +142,7 @@ class EvaluationTask(L.LightningModule):
         classes: what the network and the masks of all settings tell apart.
         protocol: by which it is scored.
         inference: how it is asked.
-        masks: folder for coloured predictions, ``<masks>/<setting>/<key>.png``; None writes none.
+        masks: folder for predictions as palette PNGs, ``<masks>/<setting>/<key>.png``; None writes none.
 
     Attributes:
         scores: of each setting so far.
@@ -112,21 +171,23 @@ class EvaluationTask(L.LightningModule):
         return self.model(images.contiguous(memory_format=torch.channels_last))
 
     def test_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
-        """Scores ``image`` [B, 3, h, w] against the list ``mask`` of [H, W]."""
+        """Scores ``image``, [B, 3, h, w] or a list of [3, h, w], against the list ``mask`` of [H, W]."""
         if not self.faults.take(batch):
             return
-        sizes = [mask.shape for mask in batch["mask"]] if self._protocol.labels == "native" else None
+        sizes = [mask.shape for mask in batch["mask"]]
         predictions = self._inference.labels(self, batch["image"], sizes)
         self.scores.update(dataloader_idx, predictions, batch["mask"])
         if self._masks is not None:
             folder = self._masks / self.scores.sets[dataloader_idx]
             for prediction, key in zip(predictions, batch["key"], strict=True):
-                write_colour_mask(folder / f"{key}.png", prediction, self._classes)
+                write_mask(folder / f"{key}.png", prediction, self._classes)
 
     def on_test_epoch_end(self) -> None:
         """Computes the results while the processes can still talk to one another."""
         results = self.scores.results()
-        self.final = {name: plain_scores(scores, self._classes.names) for name, scores in results.items()}
+        self.final = {
+            name: plain_scores(scores, self._classes, self._protocol.absent) for name, scores in results.items()
+        }
         self.faults.gather()
 
 

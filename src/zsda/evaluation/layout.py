@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from zsda.core.files import file_digest
 from zsda.core.trained import TrainedNetwork
-from zsda.data.labels import ClassSet, find_classes
+from zsda.data.classes import find_classes
+from zsda.data.labels import ClassSet
 from zsda.data.transforms import Size, resize_mask
-from zsda.evaluation.inference import Inference
+from zsda.evaluation.inference import ResizedInference
 from zsda.evaluation.metrics import confusion_matrix, scores
 from zsda.models.weights import load_trained
 
@@ -34,7 +35,7 @@ class LayoutJudge:
     def __init__(self, network: nn.Module, size: Size, digest: str, classes: ClassSet) -> None:
         self.network = network.eval()
         self.digest, self.classes = digest, classes
-        self._size, self._inference = size, Inference(size)
+        self._size, self._inference = size, ResizedInference(size)
 
     @classmethod
     def of(cls, trained: TrainedNetwork | None) -> Self | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from zsda.data.labels import IGNORE, ClassSet
+from zsda.data.labels import CITYSCAPES, CLASS_SETS, IGNORE, ClassSet
 from zsda.evaluation.protocols import Absent, Protocol
 from zsda.evaluation.records import SUMMARY
 
@@ -126,11 +126,47 @@ class SetScores(nn.Module):
         return [cast(SegmentationScores, scores) for scores in self._scores]
 
 
-def plain_scores(scores: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Any]:
+def subset_means(
+    iou: Mapping[str, float | None], classes: ClassSet, absent: Absent = "left_out"
+) -> dict[str, float | None]:
+    """Averages the IoU over those of the smaller class sets ``16`` and ``13`` whose classes are all told apart.
+
+    HIAST (Zhu et al., TPAMI 2025) publishes results on 16 and 13 classes of networks with 19 outputs, and its code calculates them
+    otherwise: the sum over all 19, in ``13`` without wall, fence and pole, divided by 16 or 13. Terrain, truck and train stay in the
+    sum, so that it can exceed 1. With ``absent="zero"``, the rule of that code, these numbers are returned as well.
+
+    Args:
+        iou: class -> share of 1; None is undefined.
+        classes: what was told apart.
+        absent: see `scores`.
+
+    Returns:
+        ``16`` and ``13``, the means over their classes, and of the 19 classes ``16_published`` and ``13_published``; None where no
+        class of the set is there.
+    """
+    same = {one.name: one.takes for one in classes.classes}.items()
+    parts = {name: {one.name: one.takes for one in CLASS_SETS[name].classes} for name in ("16", "13")}
+    means = {name: _mean([iou[own] for own in part], absent) for name, part in parts.items() if same > part.items()}
+    if absent == "zero" and classes == CITYSCAPES:
+        left_out = set(CLASS_SETS["16"].names) - set(CLASS_SETS["13"].names)
+        counted = {name: value or 0.0 for name, value in iou.items()}
+        means["16_published"] = sum(counted.values()) / 16
+        means["13_published"] = sum(value for name, value in counted.items() if name not in left_out) / 13
+    return means
+
+
+def _mean(values: Sequence[float | None], absent: Absent) -> float | None:
+    there = [value for value in values if value is not None]
+    counted = len(values) if absent == "zero" else len(there)
+    return sum(there) / counted if counted else None
+
+
+def plain_scores(scores: Mapping[str, Tensor], classes: ClassSet, absent: Absent = "left_out") -> dict[str, Any]:
     """Turns the scores of one setting into JSON values, with the names of its classes; an undefined IoU becomes null."""
-    iou = {name: _number(value) for name, value in zip(names, scores["iou"].tolist(), strict=True)}
+    iou = {name: _number(value) for name, value in zip(classes.names, scores["iou"].tolist(), strict=True)}
     summary = {key: _number(float(scores[key])) for key in SUMMARY}
-    return {**summary, "iou": iou, "confusion": scores["confusion"].tolist()}
+    means = subset_means(iou, classes, absent)
+    return {**summary, "iou": iou, "means": means, "confusion": scores["confusion"].tolist()}
 
 
 def _number(value: float) -> float | None:

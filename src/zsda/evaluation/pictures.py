@@ -13,11 +13,12 @@ from zsda.core.files import write_atomic
 from zsda.data.labels import ClassSet
 
 
-def write_colour_mask(path: Path, prediction: Tensor, classes: ClassSet) -> None:
-    """Writes ids of a class set, int [H, W], as an RGB PNG in its colours."""
-    colours = classes.colourise(prediction.cpu().numpy().astype(np.uint8))
+def write_mask(path: Path, prediction: Tensor, classes: ClassSet) -> None:
+    """Writes ids of a class set, int [H, W], as a palette PNG: the ids as they are, shown in the colours of the set, others black."""
+    picture = Image.fromarray(prediction.cpu().numpy().astype(np.uint8))
+    picture.putpalette(classes.palette.tobytes())
     buffer = io.BytesIO()
-    Image.fromarray(colours).save(buffer, "PNG", compress_level=1)
+    picture.save(buffer, "PNG", compress_level=1)
     write_atomic(path, buffer.getvalue())
 
 

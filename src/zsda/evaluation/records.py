@@ -18,6 +18,7 @@ SUMMARY = ("miou", "miou_present", "accuracy")
 """Scores that sum up a setting."""
 
 _Share = Annotated[float, Field(ge=0, le=1)]
+_Mean = Annotated[float, Field(ge=0)]  # of the published rule, which can exceed 1
 _Epoch = Annotated[str, Field(pattern=r"^\d{1,9}$")]
 
 
@@ -34,10 +35,12 @@ class SettingScores(Summary):
 
     Attributes:
         iou: class -> share of 1; None is undefined.
+        means: of smaller class sets; see `zsda.evaluation.metrics.subset_means`.
         confusion: pixels, a row for each labelled class, a column for each predicted one.
     """
 
     iou: dict[str, _Share | None]
+    means: dict[PlainName, _Mean | None] = Field(default_factory=dict)
     confusion: list[list[int]]
 
 
@@ -50,7 +53,9 @@ class Evaluated(Record):
         weights_digest: its SHA-256.
         protocol: by which it was scored.
         precision: of the network.
-        size: height, width that the network saw.
+        size: height, width that the network saw, of several the largest.
+        scales: heights, widths that were summed over; empty for one size.
+        mirror: whether mirrored images were summed, too.
         classes: what was told apart.
         files: setting -> fingerprint of its images and labels.
         images: setting -> how many.
@@ -65,6 +70,8 @@ class Evaluated(Record):
     protocol: PlainName
     precision: str
     size: list[int]
+    scales: list[list[int]] = Field(default_factory=list)
+    mirror: bool = False
     classes: ClassesRecord
     files: dict[PlainName, str]
     images: dict[PlainName, int]
@@ -148,6 +155,9 @@ def write_scores(folder: Path, results: Mapping[str, Mapping[str, Any]], provena
     for setting, scores in results.items():
         for name in SUMMARY:
             writer.writerow([setting, name, scores[name]])
+        writer.writerows(
+            [setting, f"miou_{name}", "" if mean is None else mean] for name, mean in scores["means"].items()
+        )
         writer.writerows([setting, name, "" if iou is None else iou] for name, iou in scores["iou"].items())
     write_atomic(folder / "scores.csv", text.getvalue().encode())
 

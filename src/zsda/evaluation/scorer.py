@@ -11,13 +11,13 @@ from lightning.pytorch.callbacks import RichProgressBar
 from zsda.core.files import file_digest
 from zsda.core.provenance import provenance
 from zsda.core.trained import TrainedNetwork
+from zsda.data.classes import find_classes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.evaluation import EvaluationData
-from zsda.data.labels import find_classes
 from zsda.data.samples import SegmentationDataset, fingerprint
-from zsda.evaluation.inference import EvaluationTask, Inference, evaluate
+from zsda.evaluation.inference import EvaluationTask, evaluate, inference_by
 from zsda.evaluation.pictures import write_confusions
-from zsda.evaluation.protocols import find_protocol
+from zsda.evaluation.protocols import Protocol
 from zsda.evaluation.records import SUMMARY, read_epochs, read_scores, write_epochs, write_scores
 from zsda.models.weights import load_trained
 
@@ -47,26 +47,26 @@ class Scorer:
 
     Args:
         datasets: setting -> images and labels.
-        protocol: a name in `zsda.evaluation.protocols.PROTOCOLS`.
+        protocol: by which they are scored.
         trainer: makes Lightning trainers.
         batch_size: images per step.
         num_workers: loader processes.
-        masks: paint the predictions as well.
+        masks: write the predictions as well.
 
     Raises:
-        ConfigError: an unknown protocol, or numbers that no loader takes.
+        ConfigError: numbers that no loader takes.
     """
 
     def __init__(
         self,
         datasets: Mapping[str, SegmentationDataset],
-        protocol: str,
+        protocol: Protocol,
         trainer: Callable[..., L.Trainer],
         batch_size: int,
         num_workers: int,
         masks: bool = False,
     ) -> None:
-        self._datasets, self._protocol, self._trainer = dict(datasets), find_protocol(protocol), trainer
+        self._datasets, self._protocol, self._trainer = dict(datasets), protocol, trainer
         self._batch_size, self._num_workers, self._masks = batch_size, num_workers, masks
         self._precision = trainer(logger=False, enable_checkpointing=False).precision
         self._files = {name: fingerprint(dataset.samples) for name, dataset in datasets.items()}
@@ -78,8 +78,8 @@ class Scorer:
 
         Args:
             network: what to score.
-            known: read the scores where they are on disk already: of these weights, in this precision, at this size, in these classes,
-                of these files.
+            known: read the scores where they are on disk already: of these weights, in this precision, at these sizes, mirrored or not, in
+                these classes, of these files.
 
         Raises:
             ConfigError: the network's classes are no set of classes.
@@ -136,7 +136,9 @@ class Scorer:
         return list(self._protocol.size or network.size)
 
     def _place(self, network: TrainedNetwork) -> tuple[str, Path]:
-        title = f"{network.title} - protocol {self._protocol.name}, input {'x'.join(map(str, self._size(network)))}"
+        # Several sizes stand in the name of the protocol.
+        seen = "" if self._protocol.scales else f", input {'x'.join(map(str, self._size(network)))}"
+        title = f"{network.title} - protocol {self._protocol.name}{seen}"
         return title, network.out / f"{'+'.join(self._datasets)}_{self._protocol.name}"
 
     def _conditions(self, network: TrainedNetwork) -> dict[str, Any]:
@@ -144,6 +146,8 @@ class Scorer:
             "protocol": self._protocol.name,
             "precision": self._precision,
             "size": self._size(network),
+            "scales": self._protocol.scales,
+            "mirror": self._protocol.mirror,
             "classes": find_classes(network.classes).plain(),
             "files": self._files,
         }
@@ -167,7 +171,8 @@ class Scorer:
         )
         size, classes = self._size(network), find_classes(network.classes)
         datasets = {name: dataset.with_classes(classes) for name, dataset in self._datasets.items()}
-        data = EvaluationData(datasets, size, self._batch_size, self._num_workers, self._protocol.labels)
-        task = EvaluationTask(load_trained(network), list(datasets), classes, self._protocol, Inference(size), masks)
+        inference, label_size = inference_by(self._protocol, size), None if self._protocol.labels == "native" else size
+        data = EvaluationData(datasets, inference.prepare, label_size, self._batch_size, self._num_workers)
+        task = EvaluationTask(load_trained(network), list(datasets), classes, self._protocol, inference, masks)
         results = evaluate(task, data, trainer)
         return results, task.faults.messages, trainer.is_global_zero

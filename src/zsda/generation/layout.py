@@ -87,7 +87,7 @@ class LayoutData(LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         source, root = self._source, self.store.root
         samples = {sample.image.relative_to(source.root).as_posix(): sample for sample in source.samples}
-        edited = [replace(samples[path], image=root / path, equal_sizes=False) for path in self.pending]
+        edited = [replace(samples[path], image=root / path, sizes="own") for path in self.pending]
         edits = SegmentationDataset(edited, root.name, root, source.split, self.judge.classes, source.reader)
         return DataLoader(
             _Images(edits, self.pending, self.judge),

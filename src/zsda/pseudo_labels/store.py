@@ -28,7 +28,8 @@ from zsda.core.files import to_json, write_atomic
 from zsda.core.records import PlainName, Record, read_record
 from zsda.core.run_records import ClassesRecord, Plain
 from zsda.data.labels import IGNORE, ClassSet
-from zsda.data.samples import FROM_DISK, pseudo_label
+from zsda.data.reader import FROM_DISK
+from zsda.data.samples import pseudo_label
 from zsda.pseudo_labels.selectors import Selector
 
 _Side = Annotated[int, Field(ge=1, le=2**15)]

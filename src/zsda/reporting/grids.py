@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from zsda.evaluation.protocols import SCORE_NAMES
+from zsda.evaluation.protocols import SCORE_NAMES, find_protocol
 from zsda.reporting.comparison import BASELINE, UPPER_BOUND, Comparison
 from zsda.reporting.layout import Kept
 from zsda.reporting.published import NOTE, Quoted
@@ -63,9 +63,9 @@ def grids(
 def caption(comparison: Comparison) -> str:
     """Says what the numbers of a comparison are."""
     first, seeds = comparison.results[0], comparison.seeds
-    measured = (
-        f"{SCORE_NAMES[comparison.score]} in %, protocol {first.protocol}, input {'x'.join(map(str, first.size))}"
-    )
+    # Several sizes stand in the name of the protocol.
+    seen = "" if find_protocol(first.protocol).scales else f", input {'x'.join(map(str, first.size))}"
+    measured = f"{SCORE_NAMES[comparison.score]} in %, protocol {first.protocol}{seen}"
     if comparison.oracle_selection:
         measured += f", {ORACLE_SELECTION} (each run's best kept epoch, chosen with the labels of the target)"
     if len(seeds) == 1:

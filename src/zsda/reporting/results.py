@@ -12,6 +12,7 @@ from typing import Any
 from zsda.core.errors import StoreError
 from zsda.core.files import file_digest
 from zsda.core.runs import RunFolder
+from zsda.evaluation.protocols import find_protocol
 from zsda.evaluation.records import SUMMARY, EpochsFile, Evaluated, ScoresFile, Summary, read_scores_file
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None
     """
     name = "scores.json" if select_by is None else "epochs.json"
     results, without, elsewhere = [], [], set()
+    asking = find_protocol(protocol).words
     for run in runs:
         files = sorted(run.path.glob(f"eval/*/{name}"), key=lambda path: path.stat().st_mtime_ns)
         found = [_read(path) for path in files]
@@ -91,13 +93,14 @@ def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None
         shown = ", ".join([*without[:3], *(["..."] if len(without) > 3 else [])])
         raise StoreError(
             f"not every kept epoch is scored on a target with protocol {protocol}: {len(without)} of {len(runs)} runs, {shown}; train "
-            "with keep_every=N, then python -m zsda.eval run=NAMES 'setting=[NAME,...]' epochs=true, or choose others with runs=..."
+            f"with keep_every=N, then python -m zsda.eval run=NAMES 'setting=[NAME,...]' {asking} epochs=true, or choose others with "
+            "runs=..."
         )
     if not results:
         way_out = f"give protocol={'|'.join(sorted(elsewhere))}, or evaluate" if elsewhere else "evaluate them"
         raise StoreError(
             f"no scores of protocol {protocol} in {len(runs)} run{'s' * (len(runs) != 1)}; {way_out} with "
-            "python -m zsda.eval run='*' 'setting=[NAME,...]'"
+            f"python -m zsda.eval run='*' 'setting=[NAME,...]' {asking}"
         )
     sizes = {result.size: result.run for result in results}
     if len(sizes) > 1:
@@ -189,7 +192,8 @@ def _newest(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> dict[str,
         if len({stored[what] for stored in owner.values()}) > 1:
             raise StoreError(
                 f"{run.path.name}: its settings were scored with different {what.replace('_digest', '')}; score them together: "
-                f"python -m zsda.eval run={run.path.name} 'setting=[{','.join(sorted(owner))}]'"
+                f"python -m zsda.eval run={run.path.name} 'setting=[{','.join(sorted(owner))}]' "
+                f"{find_protocol(oldest_first[0]['protocol']).words}"
             )
     weights = run.finished_phase().weights
     if not weights.is_file():

@@ -7,11 +7,12 @@ import numpy as np
 
 from zsda.core.errors import DataError
 from zsda.core.trained import TrainedNetwork
+from zsda.data.classes import find_classes
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
-from zsda.data.labels import CITYSCAPES, find_classes
+from zsda.data.labels import CITYSCAPES
 from zsda.data.set_names import ORACLE
-from zsda.evaluation.inference import Inference, predict_images
+from zsda.evaluation.inference import ResizedInference, predict_images
 from zsda.models.weights import load_trained
 from zsda.reporting.panels import LabelMap, Panel, write_picture_sheet
 
@@ -66,7 +67,7 @@ def adaptation_rows(
     ]
     real = pictures[1 + list(_VIEWS).index(ORACLE)]
     predictions = [
-        predict_images(load_trained(network), real, Inference(network.size)) for network in networks.values()
+        predict_images(load_trained(network), real, ResizedInference(network.size)) for network in networks.values()
     ]
     rows: list[list[Panel]] = [
         [

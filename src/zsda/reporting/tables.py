@@ -26,7 +26,18 @@ def scores_table(results: Mapping[str, Mapping[str, Any]], protocol: Protocol) -
             *(_points(scores[key]) for scores in results.values()),
             style="bold" if key == protocol.headline else None,
         )
+    if protocol.absent == "zero":
+        _add_subsets(table, results)
     return table
+
+
+def _add_subsets(table: Table, results: Mapping[str, Mapping[str, Any]]) -> None:
+    means = [scores["means"] for scores in results.values()]
+    for name in ("16", "13"):
+        for key, label in ((name, f"mIoU of {name} classes"), (f"{name}_published", f"{name} by the published rule")):
+            shown = key == name or any(found.get(key) != found.get(name) for found in means)
+            if shown and any(key in found for found in means):
+                table.add_row(label, *(_points(found.get(key)) for found in means))
 
 
 def runs_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], protocol: Protocol) -> Table:

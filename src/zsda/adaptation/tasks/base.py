@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zsda.data.labels import CITYSCAPES, ClassSet
-from zsda.evaluation.inference import Inference
+from zsda.evaluation.inference import ResizedInference
 from zsda.evaluation.metrics import SetScores
 from zsda.evaluation.protocols import PROTOCOLS
 from zsda.training.schedules import Schedule
@@ -52,7 +52,7 @@ class SegmentationTask(TrainingTask):
         """Scores a batch of a watched set."""
         if self.take(batch):
             images = batch["image"]
-            predictions = Inference(images.shape[-2:]).labels(self, images)
+            predictions = ResizedInference(images.shape[-2:]).labels(self, images)
             self._scores.update(dataloader_idx, predictions, batch["mask"])
 
     def on_validation_epoch_end(self) -> None:

@@ -13,24 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from zsda.core.errors import ConfigError, DataError
-from zsda.data.labels import find_classes
-from zsda.data.samples import Sample, SegmentationDataset, find_images, image_size, pair_with_labels
+from zsda.data.classes import find_classes
+from zsda.data.reader import image_size
+from zsda.data.samples import Sample, SegmentationDataset, find_images, pair_with_labels
 
 _log = logging.getLogger(__name__)
 
 
-def acdc_samples(root: Path, condition: str, split: str, only_size: Sequence[int] | None = None) -> list[Sample]:
+def acdc_samples(
+    root: Path, condition: str, split: str, only_size: Sequence[int] | None = None, needs_labels: bool = True
+) -> list[Sample]:
     """Lists a split of one ACDC condition: ``fog``, ``night``, ``rain`` or ``snow``.
 
     Args:
         root: the folder of the set.
         condition: one of the four.
-        split: ``train`` or ``val``.
+        split: ``train``, ``val`` or ``test``.
         only_size: width, height; images of other sizes are left out, but not those that cannot be read, so that whoever
             reads them names them. None takes all, without looking into the files.
+        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
 
     Raises:
-        DataError: there is no image, none of that size, or one without a label.
+        DataError: there is no image, none of that size, or one without the label that it needs.
     """
     images = find_images("acdc", root, f"rgb_anon/{condition}/{split}", "*/*_rgb_anon.png")
     if only_size is not None:
@@ -48,7 +52,8 @@ def acdc_samples(root: Path, condition: str, split: str, only_size: Sequence[int
                 "acdc %s %s: %d of %d frames left out, they are not %s", condition, split, left_out, len(images), shape
             )
         images = of_size
-    return pair_with_labels("acdc", images, "_rgb_anon.png", root / "gt" / condition / split, "_gt_{encoding}.png")
+    labels = root / "gt" / condition / split
+    return pair_with_labels("acdc", images, "_rgb_anon.png", labels, "_gt_{encoding}.png", needs_labels)
 
 
 class ACDC(SegmentationDataset):
@@ -57,9 +62,10 @@ class ACDC(SegmentationDataset):
     Args:
         root: the folder that holds ``rgb_anon`` and ``gt``.
         condition: ``fog``, ``night``, ``rain`` or ``snow``.
-        split: ``train`` or ``val``.
+        split: ``train``, ``val`` or ``test``.
         only_size: width, height of the frames to take; None takes all. SDGPA scores fog on frames of 1920x1080 only.
-        classes: what the masks tell apart; see `zsda.data.labels.find_classes`.
+        classes: what the masks tell apart; see `zsda.data.classes.find_classes`.
+        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
 
     Raises:
         ConfigError: no such set of classes.
@@ -73,6 +79,7 @@ class ACDC(SegmentationDataset):
         split: str = "val",
         only_size: Sequence[int] | None = None,
         classes: Any = "19",  # noqa: ANN401 - of find_classes
+        needs_labels: bool = True,
     ) -> None:
-        samples = acdc_samples(Path(root), condition, split, only_size)
+        samples = acdc_samples(Path(root), condition, split, only_size, needs_labels)
         super().__init__(samples, f"acdc {condition} {split}", root, split, find_classes(classes))

@@ -15,15 +15,8 @@ from typing import Any
 from zsda.core.errors import DataError
 from zsda.core.files import read_regular
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX
-from zsda.data.samples import (
-    FROM_DISK,
-    DamagedImageError,
-    Sample,
-    SegmentationDataset,
-    find_images,
-    frame_key,
-    image_size,
-)
+from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
+from zsda.data.samples import Sample, SegmentationDataset, find_images, frame_key
 from zsda.data.set_names import ORACLE, set_name
 
 _DECODED = 8  # images of a set whose pixels are compared with those of their source: a set of originals saved anew shows in any
@@ -111,7 +104,7 @@ def generated_samples(
             )
         if _is_unedited(image, by_key[key].image, decode=image in decoded):
             unedited.append(image)
-        samples.append(replace(by_key[key], image=image, equal_sizes=False))
+        samples.append(replace(by_key[key], image=image, sizes="own"))
     if unedited:
         raise DataError(
             f"{name}: {len(unedited)} of {len(images)} images are no edits but their source itself, the first is {unedited[0]}; the "

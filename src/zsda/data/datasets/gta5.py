@@ -1,34 +1,44 @@
 """GTA5 (Richter et al., ECCV 2016, arXiv 1608.02192): 24,966 frames of a computer game, 1914x1052 but for a few.
 
 The labels are palette PNGs whose indices are the label ids of Cityscapes, and 34 for licence plates; the 19 classes are the same.
-SDGPA's setting from real to game is scored on 1,000 of the frames, which ``gta5_val.txt`` lists.
+SDGPA's setting from real to game is scored on 1,000 of the frames, which ``gta5_val.txt`` lists. HIAST and its kin train on 24,941.
+Two frames have labels of another size, which those methods bring to the size of the image.
 
     <root>/images/<number>.png
     <root>/labels/<number>.png
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from zsda.core.errors import DataError
-from zsda.data.labels import find_classes
-from zsda.data.samples import WAY_OUT, Sample, SegmentationDataset, check_labels, find_images
+from zsda.data.classes import find_classes
+from zsda.data.datasets.lists import Listed, listed_samples, read_list
+from zsda.data.samples import Sample, SegmentationDataset, check_labels, find_images
+
+_NOT_TRAINED_ON = frozenset(
+    f"{number:05d}"
+    for first, last in ((2154, 2158), (4634, 4637), (7115, 7119), (9683, 9688), (12050, 12054))
+    for number in range(first, last + 1)
+)
+_OTHER_SIZE = ("15188", "17705")
 
 
-def gta5_samples(root: Path, subset: Path | None) -> list[Sample]:
-    """Lists GTA5, all of it or the file names (one a line) of ``subset``."""
-    found = {path.name: path for path in find_images("gta5", root, "images", "*.png")}
-    names = sorted(found) if subset is None else _read_list(subset)
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise DataError(
-            f"gta5: {len(missing)} of the {len(names)} images that {subset} lists are not under {root / 'images'}, "
-            f"the first is {missing[0]}; {WAY_OUT}"
-        )
-    samples = [Sample(Path(n).stem, found[n], root / "labels" / n, "gta5Ids") for n in names]
-    check_labels("gta5", samples)
-    return samples
+def gta5_samples(root: Path, subset: str | Path | None) -> list[Sample]:
+    """Lists GTA5; for ``subset`` see `GTA5`."""
+    if subset is None or subset == "train":
+        left_out = _NOT_TRAINED_ON if subset else frozenset()
+        images = [path for path in find_images("gta5", root, "images", "*.png") if path.stem not in left_out]
+        samples = [Sample(path.stem, path, root / "labels" / path.name, "gta5Ids") for path in images]
+        check_labels("gta5", samples)
+    else:
+        path = Path(str(files("zsda.data.datasets") / "gta5_val.txt")) if subset == "val" else Path(subset)
+        listed = read_list(path) if path.suffix.lower() == ".json" else list(_read_names(path))
+        samples = listed_samples("gta5", root, path, listed, lambda image: image.stem, "gta5Ids")
+    return [replace(sample, sizes="resized") if sample.key in _OTHER_SIZE else sample for sample in samples]
 
 
 class GTA5(SegmentationDataset):
@@ -36,34 +46,30 @@ class GTA5(SegmentationDataset):
 
     Args:
         root: the folder that holds ``images`` and ``labels``.
-        subset: a text file with one image name a line; ``val`` stands for the 1,000 frames on which the published
-            real-to-game setting is evaluated; None takes every image.
-        classes: what the masks tell apart; see `zsda.data.labels.find_classes`.
+        subset: a text file with one image name a line, or a JSON list (`zsda.data.datasets.lists`); ``val`` stands for the 1,000
+            frames on which the published real-to-game setting is evaluated, ``train`` for the 24,941 that HIAST and its kin train
+            on; None takes every image.
+        classes: what the masks tell apart; see `zsda.data.classes.find_classes`.
 
     Raises:
         ConfigError: no such set of classes.
-        DataError: the layout is not there, an image has no label, or a listed image is missing.
+        DataError: the layout is not there, an image has no label, or the list or a listed image is not as it must be.
     """
 
     def __init__(self, root: str | Path, subset: str | Path | None = "val", classes: Any = "19") -> None:  # noqa: ANN401 - of find_classes
-        path = (
-            Path(str(files("zsda.data.datasets") / "gta5_val.txt"))
-            if subset == "val"
-            else Path(subset)
-            if subset
-            else None
-        )
-        super().__init__(gta5_samples(Path(root), path), "gta5", root, classes=find_classes(classes))
+        super().__init__(gta5_samples(Path(root), subset), "gta5", root, classes=find_classes(classes))
 
 
-def _read_list(path: Path) -> list[str]:
+def _read_names(path: Path) -> Iterable[Listed]:
     try:
         names = path.read_text().split()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); expected a text file with one image name a line"
-        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text"
+        expected = "expected train, val, or a file with one image name a line or a JSON list"
+        raise DataError(f"{path}: cannot be read ({reason}); {expected}") from error
+    if not names:
+        raise DataError(f"{path}: the list is empty; expected one image name a line")
     foreign = [name for name in names if Path(name).name != name]
     if foreign:
         raise DataError(f"{path}: {foreign[0]!r} is a path; expected bare file names, one a line")
-    return names
+    return [Listed(image_name=f"images/{name}", mask_name=f"labels/{name}") for name in names]
