@@ -54,7 +54,7 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     processes = engine.trainer(logger=False, enable_checkpointing=False).world_size
     # Before the network, which may have to be fetched.
     facts = check_phases(phases, processes, config.machine.sync_batchnorm)
-    if "unlabelled" in config and facts.unlabelled is None:
+    if "unlabelled" in config and facts.unlabelled is None and "unlabelled" not in config.data:
         raise ConfigError(
             "unlabelled= names images that no phase reads; give data=NAME_unpaired with a method that trains on them, or leave it out"
         )
@@ -82,6 +82,11 @@ def _unread(facts: "Facts") -> list[str]:
     return [
         *([] if "classical" in facts.files else ["data.weather"]),
         *(["domain", "data.domain"] if facts.target is None else []),
+        *(
+            [f"data.{key}" for key in ("unlabelled", "unlabelled_transform", "target")]
+            if facts.unlabelled is None
+            else []
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 import csv
 import functools
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import lightning as L
 import numpy as np
@@ -18,6 +18,7 @@ from zsda.core.errors import ConfigError, DataError, IncompleteError, StoreError
 from zsda.core.run_records import PhaseReport
 from zsda.core.runs import PhaseFolder, RunFolder
 from zsda.data.classes import find_classes
+from zsda.models.freezing import freeze_batch_norm
 from zsda.models.weights import read_weights
 from zsda.pseudo_labels.selectors import AllSelector
 from zsda.pseudo_labels.store import PseudoLabelWriter
@@ -311,3 +312,24 @@ def test_phases_of_different_classes_do_not_make_a_method(world_with_sets):
 
     with pytest.raises(ConfigError, match="the phases one, two tell different classes apart"):
         check_phases([one, replace(one, name="two", data=coarser)])
+
+
+def test_what_a_phase_freezes_or_changes_is_no_matter_of_the_next_one(tmp_path):
+    @dataclass(frozen=True)
+    class Freezing:
+        name: str
+        needs, leaves = (), ()
+
+        def run(self, given):
+            model = given.model.train()
+            learns = all(parameter.requires_grad for parameter in model.parameters())
+            seen.append((learns, model[1].training, equal(model.state_dict(), network().state_dict())))
+            freeze_batch_norm(model, statistics=True)
+            model.requires_grad_(False)
+            model[0].weight.zero_()
+            report = {"epochs": 0, "steps": 0, "seconds": 0.0, "resumed": False, "left_out": [], "watched": {}}
+            given.folder.finish(PhaseReport(**report, leaves=[]))
+
+    seen = []
+    run_all([Freezing("one"), Freezing("two")], RunFolder(tmp_path / "run"))
+    assert seen == [(True, True, True)] * 2

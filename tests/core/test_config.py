@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from omegaconf import OmegaConf, open_dict
 
+from zsda.adaptation.phases import check_phases
 from zsda.core.config import build, build_machine, build_network, build_phases, conf_dir
 from zsda.core.departures import departures
 from zsda.core.errors import ConfigError
@@ -92,6 +93,23 @@ def test_views_of_a_source_beside_unlabelled_images_are_the_published_ones():
     assert small == [([128, 256], [43, 125])] * 2
 
 
+def test_the_miniature_world_is_told_what_is_trained_on_and_keeps_it_from_what_is_scored():
+    def asked(command, *words):
+        prepare = OmegaConf.to_container(compose(command, "world=miniature", *words).world.prepare, resolve=True)
+        return {setting for setting in prepare["trained_on"] if setting is not None}
+
+    assert asked("train", "experiment=snow") == {"day"}
+    assert asked("train", "experiment=hiast_game_to_day") == {"game"}
+    assert asked("train", "data=cityscapes_unpaired", "unlabelled=fog") == {"day", "fog"}
+    assert asked("train", "data=cityscapes_unpaired", "unlabelled=folder", "domain=fog") == {"day"}
+    assert asked("eval", "setting=fog") == set()
+    game = "data/miniature/GTA5"
+    for data in ("gta5", "gta5_unpaired"):
+        assert compose("train", "world=miniature", f"data={data}").data.source.subset == f"{game}/train_subset.txt"
+        assert compose("train", f"data={data}").data.source.subset == "train"
+    assert compose("eval", "world=miniature", "setting=game").settings.game.subset == f"{game}/val_subset.txt"
+
+
 def test_a_run_beside_unlabelled_images_is_named_after_their_condition():
     words = ["method=source_only", "~method.scope", "data=gta5_unpaired"]
     assert compose("train", *words, "unlabelled=fog").name == "fog_source_only_seed0"
@@ -99,7 +117,11 @@ def test_a_run_beside_unlabelled_images_is_named_after_their_condition():
     assert compose("train", *words).name == "game_source_only_seed0"
 
 
-@pytest.mark.parametrize("option", [o.stem for o in OPTIONS if o.parent.name == "method"])
+UNPAIRED = ("hiast", "hiast_from_files", "hiast_source_only", "adaptsegnet", "advent", "minent")
+METHODS = [o.stem for o in OPTIONS if o.parent.name == "method"]
+
+
+@pytest.mark.parametrize("option", [name for name in METHODS if name not in UNPAIRED])
 def test_every_method_is_built(option, world):
     config = compose("train", f"method={option}", f"data_root={world}")
     phases = build_phases(config, workers=3)
@@ -108,6 +130,23 @@ def test_every_method_is_built(option, world):
         assert phase.data.keywords["views"] == list(node.data.views)
         assert phase.data.keywords["num_workers"] == 3
         assert phase.optimizer.keywords["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("option", UNPAIRED)
+def test_every_method_of_unlabelled_images_is_built_and_finds_its_data(option, world):
+    assert option in METHODS
+    config = compose("train", f"method={option}", f"data_root={world}", "data=gta5_unpaired", "unlabelled=cityscapes")
+    phases = build_phases(config, workers=3)
+    if option == "hiast_from_files":
+        phases = [phase for phase in phases if not hasattr(phase, "file")]
+        assert len(phases) == len(config.method.phases) - 2
+        assert all(phase.check(0, 1, False).unlabelled == "cityscapes train" for phase in phases)
+        return
+    facts = check_phases(phases)
+    assert (facts.source, facts.source_setting) == ("gta5", "game")
+    seen = (None, None) if option == "hiast_source_only" else ("cityscapes train", "day")
+    assert (facts.unlabelled, facts.target) == seen
+    assert all(phase.data.keywords["num_workers"] == 3 for phase in phases)
 
 
 def test_what_a_phase_says_itself_wins_over_the_run(world):
@@ -384,11 +423,25 @@ def test_the_command_line_wins_over_the_experiment_and_the_world():
     assert list(config.data.transform.size) == [128, 256]
 
 
-@pytest.mark.parametrize("method", [o.stem for o in OPTIONS if o.parent.name == "method"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in UNPAIRED])
 def test_a_small_world_changes_the_numbers_of_every_method(method):
     config = compose("train", f"method={method}", "world=miniature")
     assert sum(phase.epochs for phase in config.method.phases.values()) == 10
     assert config.optimizer.lr == config.method.lr == 0.01
+
+
+@pytest.mark.parametrize("method", UNPAIRED)
+def test_a_small_world_changes_every_phase_of_unlabelled_images_and_adds_none(method):
+    words = [f"method={method}", "data=gta5_unpaired", "unlabelled=cityscapes"]
+    small, real = (compose("train", *words, f"world={world}").method.phases for world in ("miniature", "real"))
+    assert [*small] == [*real]
+    for name, phase in small.items():
+        if "optimizer" in phase:
+            assert phase.optimizer.lr > real[name].optimizer.lr
+            assert phase.task.head == 1
+            assert (phase.get("epochs"), phase.get("steps")) != (real[name].get("epochs"), real[name].get("steps"))
+        elif "size" in phase:
+            assert list(phase.size) == [128, 256]
 
 
 def test_the_command_line_wins_over_the_scale():
@@ -407,7 +460,7 @@ def test_a_world_without_a_scale_of_its_own_has_the_numbers_of_the_paper(tmp_pat
 def test_a_world_holds_paths_sizes_editor_and_network_alone():
     known = {
         "name", "data_root", "prepare", "size", "crop", "crop_heights", "protocol_size", "canvas", "patch_size",
-        "fog_frames", "gta5_subset", "editor", "network",
+        "fog_frames", "gta5_subset", "gta5_train", "editor", "network",
     }  # fmt: skip
     for path in (CONF / "world").glob("*.yaml"):
         assert yaml.safe_load(path.read_text())["world"].keys() <= known

@@ -193,3 +193,41 @@ def test_images_too_small_for_the_windows_are_told(world, caplog):
         "cityscapes train: the first image is 128x64, so small that the window of a crop is as large as fits and never smaller; lower "
         "the heights of its transform"
     ]
+
+
+@pytest.mark.parametrize(("part", "count", "steps"), [("source", 8, 4), ("unlabelled", 3, 1)])
+def test_what_is_no_part_is_not_read(world, part, count, steps):
+    data = unpaired(world, parts=[part])
+    found = batches(data)
+    assert [list(batch) for batch in found] == [[part]] * steps, "one pass over the only part"
+    assert set(data.fingerprints()) == set(data.images) == {part}
+    assert data.describe().startswith(f"{count} of ") and " 8 of" not in data.describe()
+    of_condition = part == "unlabelled"
+    assert (data.target, data.unlabelled_name) == (("night", "acdc night val") if of_condition else (None, None))
+
+
+def test_the_source_alone_needs_no_condition_and_no_labels_of_it(world, tmp_path):
+    alone = {"parts": ["source"], "unlabelled": None, "target": None, "labels": tmp_path}
+    assert len(batches(unpaired(world, **alone))) == 4
+    assert unpaired(world, **alone).truth() is None
+
+
+def test_a_part_draws_the_same_with_the_other_and_without(world):
+    both, alone = batches(unpaired(world)), batches(unpaired(world, parts=["source"]))
+    for one, other in zip(both, alone, strict=True):
+        assert one["source"]["key"] == other["source"]["key"]
+        assert torch.equal(one["source"]["images"]["weak"], other["source"]["images"]["weak"])
+
+
+@pytest.mark.parametrize("parts", ["source", [], ["source", "target"]])
+def test_unknown_parts_are_refused(world, parts):
+    with pytest.raises(ConfigError, match=r"data.parts=.*; expected a list of source, unlabelled or both"):
+        unpaired(world, parts=parts)
+
+
+def test_labels_that_are_there_can_be_compared_with(world, tmp_path):
+    truth = unpaired(world).truth()
+    assert (truth.mask(0) != 255).any()
+    robotcar = write_robotcar(tmp_path)
+    assert unpaired(world, unlabelled=RobotCar(robotcar, "train")).truth() is None, "it has none"
+    assert unpaired(world, unlabelled=RobotCar(robotcar, "val")).truth() is None, "they tell other classes apart"

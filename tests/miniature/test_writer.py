@@ -14,13 +14,14 @@ from zsda.miniature.looks.weather import LOOKS
 from zsda.miniature.street.style import CITY
 from zsda.miniature.writer import write_miniature
 
-SMALL = {"train": 3, "val": 2, "test": 2, "target_train": 1, "size": (64, 128)}
+SMALL = {"train": 3, "val": 2, "test": 2, "size": (64, 128)}
+LOOKS_TO_TRAIN_ON = ("night", "snow", "rain", "fog", "game")
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("miniature")
-    write_miniature(root, **SMALL)
+    write_miniature(root, **SMALL, trained_on=LOOKS_TO_TRAIN_ON)
     return root
 
 
@@ -46,7 +47,7 @@ def test_cityscapes_is_laid_out_as_the_real_one(world):
 
 def test_acdc_is_laid_out_as_the_real_one(world):
     for condition in ("night", "snow", "rain", "fog"):
-        for split, number in (("train", 1), ("val", 2)):
+        for split, number in (("train", 3), ("val", 2)):
             images = sorted((world / "ACDC/rgb_anon" / condition / split).glob("*/*_rgb_anon.png"))
             assert len(images) == number
             for image in images:
@@ -58,6 +59,7 @@ def test_acdc_is_laid_out_as_the_real_one(world):
 def test_gta5_labels_are_palette_images_of_label_ids(world):
     names = (world / "GTA5/val_subset.txt").read_text().split()
     assert names == ["00001.png", "00002.png"]
+    assert (world / "GTA5/train_subset.txt").read_text().split() == ["00003.png", "00004.png", "00005.png"]
     for name in names:
         assert (world / "GTA5/images" / name).is_file()
         with Image.open(world / "GTA5/labels" / name) as label:
@@ -86,7 +88,7 @@ def test_no_scene_occurs_twice(world):
         to_label_ids(np.array(Image.open(p))).tobytes() if "TrainIds" in p.name else np.array(Image.open(p)).tobytes()
         for p in labels
     }
-    assert len(labels) == 3 + 2 + 4 * 3 + 2
+    assert len(labels) == 3 + 2 + 4 * (3 + 2) + 3 + 2
     assert len(masks) == len(labels)
 
 
@@ -124,15 +126,77 @@ def test_an_interrupted_writing_continues_to_the_same_bytes(world, tmp_path, mon
     counted = []
     monkeypatch.setattr(writer, "render_scene", lambda seed, *how: (counted.append(seed), render(seed, *how))[1])
     write_miniature(tmp_path, **SMALL)
-    assert len(counted) == 19 - 5 + 1  # what was left, and the frame whose label was lost
+    assert len(counted) == 15 - 5 + 1  # what was left, and the frame whose label was lost
+    write_miniature(tmp_path, **SMALL, trained_on=LOOKS_TO_TRAIN_ON)
     assert contents(tmp_path) == contents(world)
     assert written.items() <= contents(tmp_path).items()
+
+
+def training_frames(root: Path) -> set[str]:
+    names = {str(p.relative_to(root)) for p in root.glob("ACDC/rgb_anon/*/train/*/*.png")}
+    listed = root / "GTA5/train_subset.txt"
+    return names | ({f"GTA5/images/{name}" for name in listed.read_text().split()} if listed.exists() else set())
+
+
+def test_training_frames_are_written_once_they_are_asked_for(world, tmp_path, monkeypatch):
+    write_miniature(tmp_path, **SMALL)
+    assert not training_frames(tmp_path)
+    before, rendered, render = contents(tmp_path), [], writer.render_scene
+    monkeypatch.setattr(writer, "render_scene", lambda seed, *how: (rendered.append(seed), render(seed, *how))[1])
+    write_miniature(tmp_path, **SMALL, trained_on=["game", None, "day", "robotcar"])
+    write_miniature(tmp_path, **SMALL, trained_on=["fog", "game"])
+    write_miniature(tmp_path, **SMALL)
+    found = training_frames(tmp_path)
+    assert len(found) == len(rendered) == 6
+    assert found == {name for name in training_frames(world) if "fog" in name or "GTA5" in name}
+    after = contents(tmp_path)
+    assert all(after[name] == content for name, content in before.items() if name != "miniature.json")
+    assert {name: content for name, content in contents(world).items() if name in found} == {n: after[n] for n in found}
+    assert json.loads(after["miniature.json"])["training_looks"] == ["fog", "game"]
+
+
+def test_interrupted_training_frames_are_completed(world, tmp_path, monkeypatch):
+    write_miniature(tmp_path, **SMALL)
+    rendered, render = [], writer.render_scene
+
+    def stop_after_two(seed, size, style):
+        rendered.append(seed)
+        if len(rendered) == 3:
+            raise KeyboardInterrupt
+        return render(seed, size, style)
+
+    monkeypatch.setattr(writer, "render_scene", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        write_miniature(tmp_path, **SMALL, trained_on=["night"])
+    assert json.loads((tmp_path / "miniature.json").read_text())["training_looks"] == []
+    write_miniature(tmp_path, **SMALL, trained_on=["night"])
+    assert len(rendered) == 4
+    assert training_frames(tmp_path) == {name for name in training_frames(world) if "night" in name}
+
+
+def test_no_frame_of_the_game_is_both_trained_on_and_scored(world):
+    train, val = (set((world / f"GTA5/{split}_subset.txt").read_text().split()) for split in ("train", "val"))
+    assert len(train) == 3 and not train & val
+    assert train | val == {path.name for path in (world / "GTA5/images").iterdir()}
+
+
+def test_a_world_of_an_earlier_version_goes_on(world, tmp_path, monkeypatch):
+    write_miniature(tmp_path, **SMALL)
+    marker = tmp_path / "miniature.json"
+    state = json.loads(marker.read_text())
+    del state["training_looks"]
+    marker.write_text(json.dumps({**state, "target_train": 0}))
+    monkeypatch.setattr(writer, "render_scene", lambda *_: pytest.fail("rendered again"))
+    write_miniature(tmp_path, **SMALL)
+    marker.write_text(json.dumps({**state, "target_train": 4}))
+    with pytest.raises(StoreError, match='target_train was 4 and is now "nothing"'):
+        write_miniature(tmp_path, **SMALL)
 
 
 def test_another_seed_gives_another_world(world, tmp_path):
     write_miniature(tmp_path, **SMALL, seed=1)
     mine, other = contents(tmp_path), contents(world)
-    assert mine.keys() == other.keys()
+    assert mine.keys() < other.keys()
     assert not [name for name in mine if name.endswith(".png") and mine[name] == other[name]]
 
 

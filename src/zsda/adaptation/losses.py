@@ -1,7 +1,8 @@
 """Losses on logits [B, C, H, W] and labels long [B, H, W] with 255 = ignored.
 
 None of them is calculated in less than float32. Those that look at a region of the labels are 0, with a gradient of 0, where it is
-empty.
+empty. Under several processes such a region is that of all their batches together, as if one process had seen them: the mean of what
+they return, and of its gradients, is the mean over the whole region. So all of them must call these functions equally often.
 
 The regularisation of HIAST (Zhu et al., TPAMI 2025, arXiv 2302.06992) is averaged over pixels *and* classes in its published code, and
 over pixels alone in the formulas of the paper; the weights that were published belong to the code. ``over`` chooses.
@@ -13,7 +14,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, distributed
 
 from zsda.core.errors import ConfigError
 from zsda.data.labels import IGNORE
@@ -35,8 +36,8 @@ _TINY = 1e-30  # keeps the logarithm of a probability of 0 finite
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Averages the cross entropy over labelled pixels."""
-    total = F.cross_entropy(_precise(logits), labels, ignore_index=IGNORE, reduction="sum")
-    return total / _at_least_one((labels != IGNORE).sum())
+    total = F.cross_entropy(precise(logits), labels, ignore_index=IGNORE, reduction="sum")
+    return total / _share((labels != IGNORE).sum())
 
 
 def kld_on_confident(logits: Tensor, labels: Tensor, over: Over = "entries") -> Tensor:
@@ -45,7 +46,7 @@ def kld_on_confident(logits: Tensor, labels: Tensor, over: Over = "entries") -> 
     The sum of -(1/C) log p over labelled pixels and classes. As published it lacks the constant log C, so it is not 0 where the
     prediction is uniform.
     """
-    terms = -F.log_softmax(_precise(logits), dim=1) / logits.shape[1]
+    terms = -F.log_softmax(precise(logits), dim=1) / logits.shape[1]
     return _mean(terms, labels != IGNORE, over)
 
 
@@ -54,7 +55,7 @@ def entropy_on_ignored(logits: Tensor, labels: Tensor, over: Over = "entries") -
 
     The sum of -p log p over ignored pixels and classes.
     """
-    log_p = F.log_softmax(_precise(logits), dim=1)
+    log_p = F.log_softmax(precise(logits), dim=1)
     return _mean(-log_p.exp() * log_p, labels == IGNORE, over)
 
 
@@ -81,17 +82,17 @@ def soft_cross_entropy(
         ConfigError: the region is unknown, or needs labels; or shapes differ.
     """
     _check_shape("probabilities", probabilities, logits.shape)
-    terms = -_precise(probabilities.detach()) * F.log_softmax(_precise(logits), dim=1)
+    terms = -precise(probabilities.detach()) * F.log_softmax(precise(logits), dim=1)
     inside = _inside(region, labels, terms)
     if over != "entries":
         return _mean(terms, inside, over)
     counted = (terms.detach() != 0) & inside[:, None]
-    return torch.where(counted, terms, 0).sum() / _at_least_one(counted.sum())
+    return torch.where(counted, terms, 0).sum() / _share(counted.sum())
 
 
 def weighted_self_information(logits: Tensor) -> Tensor:
     """Returns -p log p, divided by log C, for every pixel and class (AdvEnt, Vu et al., CVPR 2019, section 3.2), [B, C, H, W]."""
-    p = F.softmax(_precise(logits), dim=1)
+    p = F.softmax(precise(logits), dim=1)
     return -p * torch.log2(p + _TINY) / math.log2(logits.shape[1])
 
 
@@ -102,12 +103,12 @@ def normalised_entropy(logits: Tensor) -> Tensor:
 
 def least_squares(logits: Tensor, domain: float) -> Tensor:
     """Averages the squared distance of a discriminator's logits from a domain (LSGAN, Mao et al., ICCV 2017); HIAST's and IAST's."""
-    return (_precise(logits) - domain).square().mean()
+    return (precise(logits) - domain).square().mean()
 
 
 def binary_cross_entropy(logits: Tensor, domain: float) -> Tensor:
     """Averages the cross entropy of a discriminator's logits (AdaptSegNet, Tsai et al., CVPR 2018; AdvEnt, Vu et al., CVPR 2019)."""
-    return F.binary_cross_entropy_with_logits(_precise(logits), _precise(torch.full_like(logits, domain)))
+    return F.binary_cross_entropy_with_logits(precise(logits), precise(torch.full_like(logits, domain)))
 
 
 def adversarial_loss(unlabelled: Tensor, distance: Distance = least_squares) -> Tensor:
@@ -144,7 +145,8 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
     return -F.cosine_similarity(first.mean(dim=(2, 3)), second.mean(dim=(2, 3))).mean()
 
 
-def _precise(values: Tensor) -> Tensor:
+def precise(values: Tensor) -> Tensor:
+    """Returns values in float32, or in more where they come in more."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -164,7 +166,7 @@ def _mean(terms: Tensor, inside: Tensor, over: str) -> Tensor:
     _check_shape("labels", inside, terms[:, 0].shape)
     if over not in ("entries", "pixels"):
         raise ConfigError(f"over={over}; expected entries or pixels")
-    count = _at_least_one(inside.sum()) * (terms.shape[1] if over == "entries" else 1)
+    count = _share(inside.sum()) * (terms.shape[1] if over == "entries" else 1)
     return torch.where(inside[:, None], terms, 0).sum() / count
 
 
@@ -173,5 +175,10 @@ def _check_shape(name: str, found: Tensor, expected: torch.Size) -> None:
         raise ConfigError(f"{name} of shape {tuple(found.shape)}; expected {tuple(expected)}")
 
 
-def _at_least_one(count: Tensor) -> Tensor:
-    return count.clamp(min=1)
+def _share(count: Tensor) -> Tensor:
+    """Returns what a process divides its sum over ``count`` values by; at least 1 in all processes together."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return count.clamp(min=1)
+    total = count.clone()
+    distributed.all_reduce(total)
+    return total.clamp(min=1) / distributed.get_world_size()

@@ -4,7 +4,7 @@ import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from torch import nn
 
@@ -30,6 +30,12 @@ class Need(NamedTuple):
 
     phase: str
     what: str
+
+    @classmethod
+    def of(cls, network: str) -> Self:
+        """Reads ``<phase>``, which means its result, or ``<phase>/<network>``."""
+        phase, _, what = network.partition("/")
+        return cls(phase, what or "weights")
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Given:
         title: how its lines of log begin.
         folder: receives all it leaves; `PhaseFolder.finish` is its last act, in one process of all.
         run: the folders of earlier phases.
-        model: the network as the run built it, with the weights that its first phase starts from.
+        model: the network as the run built it, with the weights that its first phase starts from; the phase may change it.
         seed: with its number it seeds a phase, so that none depends on whether those before ran in this process.
         engine: what trainings are run with.
     """
@@ -123,7 +129,7 @@ def run_phases(phases: Sequence[Phase], model: nn.Module, seed: int, engine: Eng
 
     Args:
         phases: of the method.
-        model: the network as built; every phase is given it so.
+        model: the network as built; every phase is given a copy of its own.
         seed: of the run.
         engine: what trainings are run with.
         run: receives a folder for each phase.
@@ -135,7 +141,6 @@ def run_phases(phases: Sequence[Phase], model: nn.Module, seed: int, engine: Eng
         IncompleteError: everything is finished, but damaged files were left out.
         StoreError: what an earlier phase left is gone.
     """
-    initial = copy.deepcopy(model.state_dict())
     left_out = FaultLog()
     for number, phase in enumerate(phases):
         folder = run.phase(phase.name)
@@ -144,8 +149,9 @@ def run_phases(phases: Sequence[Phase], model: nn.Module, seed: int, engine: Eng
             _log.info("%s: finished before, skipped", title)
         else:
             _check_there(phase, run)
-            model.load_state_dict(initial)
-            phase.run(Given(number, title, folder, run, model, phase_seed(seed, number), engine))
+            # Not its weights alone: what a phase freezes is no matter of the next one.
+            own = copy.deepcopy(model)
+            phase.run(Given(number, title, folder, run, own, phase_seed(seed, number), engine))
         left_out.add(folder.report().left_out)
     left_out.conclude(f"trained, the results are in {run.path}")
     return folder

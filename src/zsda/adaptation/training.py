@@ -70,8 +70,7 @@ class TrainingPhase:
         """The weights that it starts from, and the labels that it trains on."""
         needs = []
         if self.start is not None:
-            phase, _, network = self.start.partition("/")
-            needs.append(Need(phase, network or "weights"))
+            needs.append(Need.of(self.start))
         if self.labels is not None:
             needs.append(Need(self.labels, LABELS))
         return needs

@@ -1,10 +1,12 @@
 """Which images a process loads, in which order."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
-from torch.utils.data import DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import hash32
@@ -78,6 +80,40 @@ class UnpaddedSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._indices)
+
+
+class _GroupSampler(Sampler[list[int]]):
+    """Yields groups of indices as they are."""
+
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+        self.groups = groups
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (list(group) for group in self.groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+
+def group_loader(
+    dataset: Dataset[Any],
+    groups: Sequence[Sequence[int]],
+    num_workers: int,
+    collate_fn: Callable[[Any], Any],
+) -> DataLoader[Any]:
+    """Returns a loader for a prediction whose batches are given.
+
+    Args:
+        dataset: what is loaded.
+        groups: the indices of each batch; one may be empty.
+        num_workers: loader processes.
+        collate_fn: makes a batch of the samples of a group.
+    """
+    # Lightning remarks that it cannot check our sampler, that few workers may be slow, though a network is slower, and
+    # that nothing may be left to do, which is how a finished set is meant to be.
+    remarks = "custom batch sampler|does not have many workers|across ranks is zero"
+    warnings.filterwarnings("ignore", message=f".*({remarks}).*")
+    return DataLoader(dataset, batch_sampler=_GroupSampler(groups), num_workers=num_workers, collate_fn=collate_fn)
 
 
 def check_loading(batch_size: int, num_workers: int) -> None:

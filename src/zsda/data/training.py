@@ -32,6 +32,7 @@ class TrainingData(L.LightningDataModule, ABC):
 
     Attributes:
         watched: the sets that are scored in between.
+        num_workers: loader processes.
         target: the setting that shows what is adapted to; None where the source alone is seen.
         unlabelled_name: how the images without labels are called; None where there are none.
 
@@ -60,7 +61,7 @@ class TrainingData(L.LightningDataModule, ABC):
             raise ConfigError(
                 "data.batch_size=1; expected at least 2, batch normalisation learns nothing from one image"
             )
-        self._batch_size, self._num_workers = batch_size, num_workers
+        self._batch_size, self.num_workers = batch_size, num_workers
         self.drawing = phase_seed(seed, phase)
 
     @abstractmethod
@@ -111,11 +112,11 @@ class TrainingData(L.LightningDataModule, ABC):
             dataset,
             sampler=sampler,
             batch_size=self.share(self.place()[1]),
-            num_workers=self._num_workers,
+            num_workers=self.num_workers,
             collate_fn=collate,
             generator=torch.Generator().manual_seed(self.drawing),
             drop_last=True,
-            persistent_workers=self._num_workers > 0,
+            persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=outlive_signals,
         )

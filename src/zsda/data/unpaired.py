@@ -1,7 +1,7 @@
-"""A labelled source, and images of the condition that are none of its scenes, each with batches of its own."""
+"""A labelled source, images of the condition that are none of its scenes, or both, each with batches of its own."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class WeakStrongDataset(Dataset[Any]):
 
 
 class UnpairedData(TrainingData):
-    """Batches of the source beside batches of unlabelled images: ``source`` and ``unlabelled``, each as `WeakStrongDataset` has them.
+    """Batches of the source, of unlabelled images, or of both side by side, each as `WeakStrongDataset` has them.
 
     An epoch is one pass over the larger set; the smaller one is passed over again, in another order. Every pass has an augmentation
     of its own.
@@ -85,14 +85,19 @@ class UnpairedData(TrainingData):
         num_workers: loader processes.
         seed: of order and augmentation.
         phase: number of the phase that it is for, from 0.
+        parts: what batches hold, ``source``, ``unlabelled`` or both; what is not among them is not read.
         validation: labelled images of the source domain to watch during training; None watches nothing.
         labels: a folder of pseudo labels for the unlabelled images, in ids of the source's class set; None leaves all their
             pixels ignored.
         copy_paste: makes what is pasted on the unlabelled images of the ``dataset`` with its pseudo labels and of their folder
             ``labels``; None pastes nothing.
 
+    Attributes:
+        images: what is read, part -> images.
+
     Raises:
-        ConfigError: numbers that no loader takes, or no unlabelled images, or nothing that shows their condition.
+        ConfigError: numbers that no loader takes, unknown parts, or no unlabelled images, or nothing that shows their condition, where
+            they are a part.
         DataError: an image has no label in the folder.
     """
 
@@ -108,38 +113,54 @@ class UnpairedData(TrainingData):
         num_workers: int,
         seed: int,
         phase: int = 0,
+        parts: Sequence[str] = (SOURCE, UNLABELLED),
         validation: SegmentationDataset | None = None,
         labels: Path | None = None,
         copy_paste: Callable[..., Paste] | None = None,
     ) -> None:
-        if unlabelled is None:
-            raise ConfigError(
-                "which unlabelled images? give unlabelled=NAME, or a folder of your own as unlabelled=folder"
-            )
-        if target is None:
-            raise ConfigError(
-                "which condition do the unlabelled images show? give unlabelled.setting=NAME, or a domain="
-            )
         watched = {} if validation is None else {SOURCE: validation}
         super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase)
-        self.target, self.unlabelled_name = target, unlabelled.name
-        images = unlabelled.unlabelled().with_classes(source.classes)
-        images = images if labels is None else images.relabelled(labels)
-        check_labels(unlabelled.name, images.samples)
-        self._images: Mapping[str, SegmentationDataset] = {SOURCE: source, UNLABELLED: images}
+        if isinstance(parts, str) or not parts or not {*parts} <= {SOURCE, UNLABELLED}:
+            raise ConfigError(f"data.parts={parts}; expected a list of {SOURCE}, {UNLABELLED} or both")
+        images = {SOURCE: source}
+        if UNLABELLED in parts:
+            if unlabelled is None:
+                raise ConfigError(
+                    "which unlabelled images? give unlabelled=NAME, or a folder of your own as unlabelled=folder"
+                )
+            if target is None:
+                raise ConfigError(
+                    "which condition do the unlabelled images show? give unlabelled.setting=NAME, or a domain="
+                )
+            self.target, self.unlabelled_name = target, unlabelled.name
+            without = unlabelled.unlabelled().with_classes(source.classes)
+            images[UNLABELLED] = without if labels is None else without.relabelled(labels)
+            check_labels(unlabelled.name, images[UNLABELLED].samples)
+        self.images: Mapping[str, SegmentationDataset] = {name: images[name] for name in images if name in parts}
+        self._unlabelled = unlabelled
         self._transforms = {SOURCE: transform, UNLABELLED: unlabelled_transform}
         self._labels, self._copy_paste = labels, copy_paste
 
+    def truth(self) -> SegmentationDataset | None:
+        """Returns the unlabelled images with the labels that happen to be there, to tell how right pseudo labels are; None without any."""
+        there = self._unlabelled
+        if there is None or not any(sample.label is not None for sample in there.samples):
+            return None
+        try:
+            return there.with_classes(self.source.classes)
+        except ConfigError:  # they tell other classes apart
+            return None
+
     def describe(self) -> str:
-        """Says how many images of each there are."""
-        return ", ".join(f"{len(images)} of {images.name}" for images in self._images.values())
+        """Says how many images of each part there are."""
+        return ", ".join(f"{len(images)} of {images.name}" for images in self.images.values())
 
     def fingerprints(self) -> dict[str, str]:
         """Returns name -> what tells its files from others."""
-        return {name: fingerprint(dataset.samples) for name, dataset in self._images.items()}
+        return {name: fingerprint(dataset.samples) for name, dataset in self.images.items()}
 
     def train_dataloader(self) -> CombinedLoader:
-        """Returns shuffled images of both, as many batches of each.
+        """Returns shuffled images of each part, as many batches of each.
 
         Raises:
             ConfigError: the processes cannot share a batch evenly, there are fewer images than one takes, or something is to be
@@ -147,9 +168,9 @@ class UnpairedData(TrainingData):
             StoreError: the pseudo labels are not complete, or nothing of them can be pasted.
         """
         rank, world = self.place()
-        batches = max(len(images) for images in self._images.values()) // self._batch_size
+        batches = max(len(images) for images in self.images.values()) // self._batch_size
         loaders: dict[str, Any] = {}
-        for name, images in self._images.items():
+        for name, images in self.images.items():
             self.check_enough(len(images))
             self._warn_of_small(name)
             length = batches * self.share(world)
@@ -160,7 +181,7 @@ class UnpairedData(TrainingData):
         return CombinedLoader(loaders, "min_size")
 
     def _warn_of_small(self, name: str) -> None:
-        images, transform = self._images[name], self._transforms[name]
+        images, transform = self.images[name], self._transforms[name]
         size = image_size(images.samples[0].image)
         if size is not None and not transform.has_room(size[::-1]):
             _log.warning(
@@ -175,4 +196,4 @@ class UnpairedData(TrainingData):
             return None
         if self._labels is None:
             raise ConfigError("data.copy_paste needs pseudo labels; give the phase labels: NAME, the phase that labels")
-        return self._copy_paste(dataset=self._images[UNLABELLED], labels=self._labels)
+        return self._copy_paste(dataset=self.images[UNLABELLED], labels=self._labels)

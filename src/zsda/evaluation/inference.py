@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from zsda.core.errors import DataError
+from zsda.core.errors import ConfigError, DataError
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import ClassSet
@@ -125,6 +125,19 @@ class SummedInference(Inference):
 def inference_by(protocol: Protocol, size: Size) -> Inference:
     """Returns how a protocol asks a network that sees ``size``, height and width."""
     return SummedInference(protocol.scales or [size], protocol.mirror) if protocol.summed else ResizedInference(size)
+
+
+def of_classes(logits: Tensor, count: int) -> Tensor:
+    """Returns the logits of the classes, the first ``count`` channels of [B, C, H, W]; an output for void is left out.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    if logits.shape[1] < count:
+        raise ConfigError(
+            f"the network has {logits.shape[1]} outputs; expected at least {count}, see model.num_classes"
+        )
+    return logits[:, :count]
 
 
 def _resized(maps: Tensor, size: Size, align_corners: bool) -> Tensor:

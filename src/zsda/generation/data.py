@@ -1,19 +1,17 @@
 """Source images as groups of patches, ready to be edited together."""
 
-import warnings
-from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from zsda.core.errors import ConfigError
 from zsda.core.files import digest
 from zsda.data.faults import Fault, collate, load_or_fault
-from zsda.data.samplers import check_loading
+from zsda.data.samplers import check_loading, group_loader
 from zsda.data.samples import SegmentationDataset
 from zsda.generation.domains import Domain
 from zsda.generation.recipes import Recipe
@@ -88,19 +86,6 @@ def make_groups(count: int, patches_per_image: int, batch_size: int) -> list[ran
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-class _Groups(Sampler[list[int]]):
-    """Yields groups of indices as they are."""
-
-    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
-        self.groups = groups
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (list(group) for group in self.groups)
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-
 class PatchDataModule(LightningDataModule):
     """Feeds a `GenerationTask` with the groups of which an image is not finished in the store.
 
@@ -145,13 +130,5 @@ class PatchDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Any]:
         """Returns the loader of this process."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        # Lightning remarks that it cannot check our sampler, that few workers may be slow, though an editor is slower, and
-        # that nothing may be left to do, which is how a finished set is meant to be.
-        remarks = "custom batch sampler|does not have many workers|across ranks is zero"
-        warnings.filterwarnings("ignore", message=f".*({remarks}).*")
-        return DataLoader(
-            self.patches,
-            batch_sampler=_Groups(self.pending[rank::world]),
-            num_workers=self.num_workers,
-            collate_fn=partial(collate, stack=stack_patches),
-        )
+        own = self.pending[rank::world]
+        return group_loader(self.patches, own, self.num_workers, partial(collate, stack=stack_patches))

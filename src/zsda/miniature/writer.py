@@ -3,18 +3,20 @@
 <root>/cityscapes/leftImg8bit/{train,val}/<city>/<frame>_leftImg8bit.png    by day: the source and what watches it
 <root>/cityscapes/gtFine/{train,val}/<city>/<frame>_gtFine_{labelIds,labelTrainIds}.png
 <root>/ACDC/rgb_anon/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_rgb_anon.png
+                         val is scored; train is written once it is asked for, as the training frames of the game are
 <root>/ACDC/gt/{night,snow,rain,fog}/{train,val}/<sequence>/<frame>_gt_{labelIds,labelTrainIds}.png
-<root>/GTA5/{images,labels}/<number>.png and GTA5/val_subset.txt
+<root>/GTA5/{images,labels}/<number>.png and GTA5/{train,val}_subset.txt
 <root>/{night,snow,rain,fog,game}_oracle/leftImg8bit/{train,val}/<city>/<frame>_leftImg8bit.png
                          the day frames as they really look then: what a perfect editor would make of them
-<root>/miniature.json    the settings, and whether it is finished
+<root>/miniature.json    the settings, whether it is finished, and the looks that have training frames
 """
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,8 @@ MARKER = "miniature.json"
 CITIES = ("bergen", "delft", "lindau", "murten")
 SEQUENCES = {"night": "GOPR0351", "snow": "GOPR0122", "rain": "GOPR0402", "fog": "GOPR0475"}
 PER_CITY = 60
+_TRAINING = "training_looks"
+_STATE = ("finished", _TRAINING)
 _WAY_OUT = "delete that folder or point data_root to another one"
 
 
@@ -73,9 +77,9 @@ def acdc_frames(condition: str, split: str, number: int) -> Iterator[Frame]:
         yield Frame(f"ACDC/{frame}", {condition: f"ACDC/rgb_anon/{frame}_rgb_anon.png"}, labels)
 
 
-def gta5_frames(number: int) -> Iterator[Frame]:
-    """Lists the frames of the game."""
-    for i in range(number):
+def gta5_frames(number: int, first: int = 0) -> Iterator[Frame]:
+    """Lists frames of the game, from the one after the ``first`` on."""
+    for i in range(first, first + number):
         name = f"{i + 1:05d}.png"
         yield Frame(f"GTA5/{name}", {"game": f"GTA5/images/{name}"}, {"palette": f"GTA5/labels/{name}"})
 
@@ -86,7 +90,7 @@ def write_miniature(
     val: int = 60,
     test: int = 80,
     seed: int = 0,
-    target_train: int = 0,
+    trained_on: Sequence[str | None] = (),
     size: tuple[int, int] = SIZE,
     style: StreetStyle = CITY,
     looks: Mapping[str, Look] = LOOKS,
@@ -100,7 +104,8 @@ def write_miniature(
         val: labelled day frames for watching the training.
         test: evaluation frames of every other setting.
         seed: another one gives another world.
-        target_train: training frames of each condition, for methods that use target images.
+        trained_on: settings that a training wants to see; those among them that are a condition, or the game, get as many training
+            frames as the day has, of other streets than all others. They may be asked for later, too. Others need nothing.
         size: height and width of the images.
         style: how its streets look and from where they are seen; another one is another world.
         looks: what paints its conditions; its day, and every condition that is written, must be among them.
@@ -116,26 +121,43 @@ def write_miniature(
         "renderer": RENDERER_VERSION,
         "seed": seed,
         "size": list(size),
-        "target_train": target_train,
         "test": test,
         "train": train,
         "val": val,
     }
     root = Path(root)
-    if _claim(root, settings):
-        return
-    frames = [*cityscapes_frames("train", train, oracle), *cityscapes_frames("val", val, oracle)]
-    for condition in SEQUENCES:
-        frames += [*acdc_frames(condition, "train", target_train), *acdc_frames(condition, "val", test)]
-    game = list(gta5_frames(test))
-    for frame in track([*frames, *game], description="miniature world", transient=True):
-        _write_frame(root, frame, seed, size, style, looks)
-    write_atomic(root / "GTA5" / "val_subset.txt", "".join(f"{Path(f.images['game']).name}\n" for f in game).encode())
-    write_atomic(root / MARKER, to_json({**settings, "finished": True}))
+
+    def write(frames: Sequence[Frame], description: str) -> None:
+        for frame in track(frames, description=description, transient=True):
+            _write_frame(root, frame, seed, size, style, looks)
+
+    if not _claim(root, settings)["finished"]:
+        frames = [*cityscapes_frames("train", train, oracle), *cityscapes_frames("val", val, oracle)]
+        frames += [frame for condition in SEQUENCES for frame in acdc_frames(condition, "val", test)]
+        game = list(gta5_frames(test))
+        write([*frames, *game], "miniature world")
+        _write_list(root, "val", game)
+        write_atomic(root / MARKER, to_json({**settings, "finished": True, _TRAINING: []}))
+    for look in (look for look in (*SEQUENCES, "game") if look in trained_on):
+        if look not in _claim(root, settings)[_TRAINING]:
+            more = list(gta5_frames(train, test) if look == "game" else acdc_frames(look, "train", train))
+            write(more, f"miniature world, {look}")
+            if look == "game":
+                _write_list(root, "train", more)
+            # What another process has written since then stays in the list.
+            looks_before = _claim(root, settings)[_TRAINING]
+            write_atomic(
+                root / MARKER, to_json({**settings, "finished": True, _TRAINING: sorted({*looks_before, look})})
+            )
 
 
-def _claim(root: Path, settings: dict[str, object]) -> bool:
-    """Marks ``root`` as a miniature world in the making; returns whether it is finished already."""
+def _write_list(root: Path, split: str, frames: Sequence[Frame]) -> None:
+    names = "".join(f"{Path(frame.images['game']).name}\n" for frame in frames)
+    write_atomic(root / "GTA5" / f"{split}_subset.txt", names.encode())
+
+
+def _claim(root: Path, settings: dict[str, object]) -> dict[str, Any]:
+    """Marks ``root`` as a miniature world in the making; returns whether it is finished, and the looks that have training frames."""
     marker = root / MARKER
     try:
         foreign = [name for name in ("cityscapes", "ACDC", "GTA5") if (root / name).exists()]
@@ -149,12 +171,14 @@ def _claim(root: Path, settings: dict[str, object]) -> bool:
             raise StoreError(
                 f"{root}: holds {foreign[0]} but no {MARKER}; a miniature world is not mixed with other data: {_WAY_OUT}"
             )
-        write_atomic(marker, to_json({**settings, "finished": False}))
-        return False
-    differing = differences({key: value for key, value in found.items() if key != "finished"}, settings)
+        found = {**settings, "finished": False, _TRAINING: []}
+        write_atomic(marker, to_json(found))
+    # Worlds of earlier versions say that they have no training frames of conditions.
+    kept = {key: value for key, value in found.items() if key not in _STATE and (key, value) != ("target_train", 0)}
+    differing = differences(kept, settings)
     if differing:
         raise StoreError(f"{root}: holds another miniature world ({'; '.join(differing.values())}); {_WAY_OUT}")
-    return bool(found["finished"])
+    return {"finished": bool(found["finished"]), _TRAINING: list(found.get(_TRAINING, []))}
 
 
 def _write_frame(

@@ -26,10 +26,11 @@ class Selector(ABC):
         num_classes: C.
 
     Attributes:
-        thresholds: that the last batch was labelled with, float64 [C]; these three are on the CPU.
+        thresholds: that the last batch was labelled with, float64 [C]; all of these are on the CPU.
         class_mean_probabilities: mean confidence of what was kept of a class, a moving mean over batches that keeps 0.99 of itself;
             0 for a class that was never kept. Float64 [C].
         class_pixels: how many pixels of a class were kept, int64 [C].
+        predicted_pixels: how many were predicted to be of it, kept or not, int64 [C].
 
     Raises:
         ConfigError: more classes than a byte holds.
@@ -38,7 +39,7 @@ class Selector(ABC):
     observes: ClassVar[bool] = False
     """Whether `observe` must see every batch once before the first is selected."""
 
-    _tensors: ClassVar[tuple[str, ...]] = ("thresholds", "class_mean_probabilities", "class_pixels")
+    _tensors: ClassVar[tuple[str, ...]] = ("thresholds", "class_mean_probabilities", "class_pixels", "predicted_pixels")
 
     def __init__(self, num_classes: int) -> None:
         if not 1 <= num_classes <= IGNORE:
@@ -47,6 +48,7 @@ class Selector(ABC):
         self.thresholds = torch.zeros(num_classes, dtype=torch.float64)
         self.class_mean_probabilities = torch.zeros(num_classes, dtype=torch.float64)
         self.class_pixels = torch.zeros(num_classes, dtype=torch.long)
+        self.predicted_pixels = torch.zeros(num_classes, dtype=torch.long)
 
     @torch.no_grad()
     def select(self, probabilities: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ class Selector(ABC):
         thresholds = _rounded_up(self.thresholds).to(confidence.device)
         needed = thresholds.index_select(0, predicted.flatten()).view_as(confidence)
         labels = predicted.masked_fill(confidence < needed, IGNORE)
-        self._note(confidence, labels)
+        self._note(confidence, predicted, labels)
         return labels.long()
 
     def observe(self, probabilities: Tensor) -> None:  # noqa: B027 - most need not
@@ -109,7 +111,7 @@ class Selector(ABC):
     def _adapt(self, confidence: Tensor, predicted: Tensor) -> None:
         """Sets the thresholds that a batch is labelled with, of which confidence and class are [B, H, W]."""
 
-    def _note(self, confidence: Tensor, labels: Tensor) -> None:
+    def _note(self, confidence: Tensor, predicted: Tensor, labels: Tensor) -> None:
         flat = labels.flatten()
         pixels = torch.bincount(flat, minlength=IGNORE + 1)[: self.num_classes].cpu()
         # In float64 the sum of four million float32 between 1/255 and 1 is exact, so that their order does not matter.
@@ -120,6 +122,9 @@ class Selector(ABC):
         # None of the state is changed in place, which torch forbids once it was made in inference mode.
         self.class_mean_probabilities = torch.where(pixels > 0, moved, before)
         self.class_pixels = self.class_pixels + pixels
+        self.predicted_pixels = (
+            self.predicted_pixels + torch.bincount(predicted.flatten(), minlength=self.num_classes).cpu()
+        )
 
 
 class InstanceAdaptiveSelector(Selector):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from zsda.core.errors import StoreError
@@ -58,9 +58,16 @@ class TrainingTask(L.LightningModule, ABC):
         return copy
 
     def take(self, *batches: dict[str, Any]) -> bool:
-        """Notes the damaged files of the parts of a batch; returns whether something good is left in each."""
+        """Notes the damaged files of the parts of a training batch; returns whether something good is left in each, in every process.
+
+        To be called by all processes.
+        """
         good = [self.faults.take(batch) for batch in batches]  # each must be looked at
-        return all(good)
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return all(good)
+        everywhere = torch.tensor(all(good), dtype=torch.uint8, device=self.device)
+        distributed.all_reduce(everywhere, op=distributed.ReduceOp.MIN)
+        return bool(everywhere)
 
     def nothing(self) -> Tensor:
         """Returns a loss that teaches nothing, for a batch of damaged files only.

@@ -50,7 +50,7 @@ class SegmentationTask(TrainingTask):
 
     def validation_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
         """Scores a batch of a watched set."""
-        if self.take(batch):
+        if self.faults.take(batch):
             images = batch["image"]
             predictions = ResizedInference(images.shape[-2:]).labels(self, images)
             self._scores.update(dataloader_idx, predictions, batch["mask"])

@@ -1,0 +1,130 @@
+"""The kind of phase that labels."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lightning.pytorch.callbacks import RichProgressBar
+
+from zsda.adaptation.phases import LABELS, Facts, Given, Need
+from zsda.core.errors import ConfigError
+from zsda.core.files import file_digest
+from zsda.core.run_records import PhaseReport
+from zsda.data.transforms import Size, check_size
+from zsda.data.unpaired import UNLABELLED, UnpairedData
+from zsda.models.weights import load_weights
+from zsda.pseudo_labels.labelling import LabellingData, LabellingTask, label
+from zsda.pseudo_labels.selectors import Selector
+from zsda.pseudo_labels.store import PseudoLabelWriter
+from zsda.pseudo_labels.summary import compare, write_summary
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LabellingPhase:
+    """Writes pseudo labels for the unlabelled images, with the network that an earlier phase left, in fp32.
+
+    ``pseudo_labels.csv`` tells what was kept of each class. Where the images happen to have labels, it tells how many of the kept pixels
+    are right as well; that is calculated when all pseudo labels are written, and no later phase looks at it.
+
+    Attributes:
+        name: names its folder; unique within the method.
+        data: makes the data whose unlabelled images they are of the number of the phase and its ``parts``.
+        network: the earlier phase whose result predicts, or ``<phase>/<network>``.
+        selector: makes what chooses the pixels that are kept, of ``num_classes``.
+        size: height, width at which images are predicted and labelled.
+        batch_size: images that are selected together, between two moves of the thresholds.
+
+    Raises:
+        ConfigError: a size that makes no sense.
+    """
+
+    name: str
+    data: Callable[..., UnpairedData]
+    network: str
+    selector: Callable[..., Selector]
+    size: Size
+    batch_size: int = 2
+
+    leaves = (LABELS,)
+
+    def __post_init__(self) -> None:
+        check_size(f"{self.name}.size", self.size)
+
+    @property
+    def needs(self) -> Sequence[Need]:
+        """The network that predicts."""
+        return [Need.of(self.network)]
+
+    def check(self, number: int, processes: int, synchronised: bool) -> Facts:
+        """Lists the images; see `zsda.adaptation.phases.Phase`.
+
+        Raises:
+            ConfigError: there are no unlabelled images, or the selector cannot be made.
+            DataError: the images are not there.
+        """
+        data = self._make_data(number)
+        self._make_selector(data)
+        return Facts(
+            files=data.fingerprints(),
+            unlabelled=data.unlabelled_name,
+            target=data.target,
+            classes=data.source.classes.plain(),
+        )
+
+    def run(self, given: Given) -> None:
+        """Labels to the end, from where an earlier start was interrupted."""
+        started, data = time.monotonic(), self._make_data(given.number)
+        images, classes = data.images[UNLABELLED], data.source.classes
+        (need,) = self.needs
+        weights = given.run.phase(need.phase).network(need.what)
+        load_weights(given.model, weights)
+        selector, folder = self._make_selector(data), given.folder
+        batches = LabellingData(images, self.size, self.batch_size, data.num_workers, given.seed, selector.observes)
+        writer = PseudoLabelWriter(folder.labels, selector, classes, self.size, file_digest(weights))
+        paths = [sample.image for sample in images.samples]
+        task = LabellingTask(given.model, selector, batches, paths, self.size, writer, folder.checkpoint)
+        resumed = bool(batches.done)
+        begun = f", going on after {batches.done} of {len(batches.batches)} batches" if resumed else ""
+        _log.info("%s: labels for %s%s", given.title, data.describe(), begun)
+        trainer = given.engine.trainer(
+            precision="32-true",
+            logger=False,
+            enable_checkpointing=False,
+            use_distributed_sampler=False,
+            callbacks=[RichProgressBar(leave=True)],
+        )
+        label(task, batches, trainer)
+        if trainer.is_global_zero:
+            writer.finish(paths)
+            truth = data.truth()
+            accuracy = None if truth is None else compare(folder.labels, truth)
+            _log.info("%s", write_summary(folder.path / "pseudo_labels.csv", selector, classes, accuracy))
+            folder.finish(
+                PhaseReport(
+                    epochs=0,
+                    steps=0,
+                    seconds=round(time.monotonic() - started, 1),
+                    resumed=resumed,
+                    left_out=task.faults.messages,
+                    watched={},
+                    leaves=list(self.leaves),
+                )
+            )
+        trainer.strategy.barrier()
+
+    def _make_data(self, number: int) -> UnpairedData:
+        try:
+            return self.data(phase=number, parts=[UNLABELLED])
+        except TypeError as error:
+            raise ConfigError(
+                f"the data of phase {self.name!r}: {error}; a labelling needs unlabelled images, give data=NAME_unpaired"
+            ) from error
+
+    def _make_selector(self, data: UnpairedData) -> Selector:
+        try:
+            return self.selector(num_classes=len(data.source.classes))
+        except TypeError as error:
+            raise ConfigError(f"the selector of phase {self.name!r}: {error}") from error
