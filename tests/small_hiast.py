@@ -5,6 +5,7 @@ from torch.nn.functional import interpolate
 
 from tests.made_method import survive
 from zsda.adaptation.tasks.adversarial import Adversarial
+from zsda.adaptation.tasks.progressive import ProgressiveAdaptation
 from zsda.adaptation.tasks.self_training import SelfTraining
 from zsda.pseudo_labels.selectors import InstanceAdaptiveSelector
 
@@ -23,6 +24,14 @@ class PlainNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Maps [B, 3, H, W] to [B, num_classes, H, W]."""
         return interpolate(self.head(self.backbone(images)), size=images.shape[-2:], mode="bilinear")
+
+
+class MortalProgress(ProgressiveAdaptation):
+    """May die before a step."""
+
+    def training_step(self, batch, index):
+        survive("progress", self.steps)
+        return super().training_step(batch, index)
 
 
 class MortalWarmUp(Adversarial):
@@ -46,10 +55,10 @@ class MortalSelector(InstanceAdaptiveSelector):
 
     selected = 0
 
-    def select(self, probabilities):
+    def select(self, probabilities, given=None):
         survive("labels", self.selected)
         self.selected += 1
-        return super().select(probabilities)
+        return super().select(probabilities, given)
 
 
 SMALL = """# @package _global_
@@ -66,7 +75,7 @@ data:
   unlabelled_transform: {heights: [30, 64]}
 machine: {num_workers: 0, log_every_n_steps: 1}
 checkpoint: {every_steps: 1}
-method: {lr: 0.0001, batch_size: 2, label_size: [64, 128], hard: 19}
+method: {rounds: {lr: 0.0001, batch_size: 2, label_size: [64, 128], hard: 19}}
 """
 
 PLAIN = """_target_: tests.small_hiast.PlainNetwork
@@ -104,9 +113,52 @@ phases:
 """
 
 
+BRIDGE = """# @package _global_
+defaults:
+  - override /domain: night
+  - override /trainer: cpu
+  - override /model: plain
+
+data:
+  watch: []
+  transform: {size: [64, 128], crop: [48, 96]}
+machine: {num_workers: 0, log_every_n_steps: 1}
+checkpoint: {every_steps: 1}
+method:
+  batch_size: 2
+  epochs: {first: 1, second: 1, horizon: 1}
+"""
+
+MORTAL_BRIDGE = """defaults:
+  - sdgpa_then_hiast
+  - _self_
+
+rounds: {lr: 0.0001, batch_size: 2, label_size: [64, 128], hard: 19}
+phases:
+  intermediate: {task: {_target_: tests.small_hiast.MortalProgress}}
+  labels1: {selector: {_target_: tests.small_hiast.MortalSelector, gamma: 0.0, beta: 0.2}, batch_size: 1}
+  round1: {steps: 3, horizon: 3, data: {validation: null, transform: {size: [48, 96]}, unlabelled_transform: {heights: [30, 64]}}}
+  labels2: {selector: {gamma: 0.0, beta: 0.2}}
+  round2:
+    task: {_target_: tests.small_hiast.MortalRound, decay: 0.5}
+    steps: 3
+    horizon: 3
+    data: {validation: null, transform: {size: [48, 96]}, unlabelled_transform: {heights: [30, 64]}}
+  labels3: {selector: {gamma: 0.0, beta: 0.2}}
+  round3: {steps: 2, horizon: 2, data: {validation: null, transform: {size: [48, 96]}, unlabelled_transform: {heights: [30, 64]}}}
+"""
+
+
 def write_configs(folder):
-    """Writes a --config-dir with ``experiment=small``, ``model=plain``, ``method=mortal`` and ``method=round``."""
-    texts = {"experiment/small": SMALL, "model/plain": PLAIN, "method/mortal": MORTAL, "method/round": ROUND}
+    """Writes a --config-dir: ``experiment=small`` with ``method=mortal`` and ``round``, ``experiment=bridge`` with ``mortal_bridge``."""
+    texts = {
+        "experiment/small": SMALL,
+        "experiment/bridge": BRIDGE,
+        "model/plain": PLAIN,
+        "method/mortal": MORTAL,
+        "method/round": ROUND,
+        "method/mortal_bridge": MORTAL_BRIDGE,
+    }
     for path, text in texts.items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / f"{path}.yaml").write_text(text)

@@ -97,15 +97,22 @@ def test_the_sets_say_what_they_were_made_with(reference, editor):
         assert made_with["editor"]["steps"] == 6
 
 
-def test_a_killed_run_started_again_ends_in_the_same_bytes(reference, editor, folder):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
+def test_a_killed_run_started_again_ends_in_the_same_bytes(reference, editor, folder, number):
     words = [*SMALL, f"editor.model={editor}", "domain=night", "machine.num_workers=2"]
     command = [sys.executable, "-m", "zsda.generate", *words]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     moment = random.randrange(1, 17)  # of 24 images
     while len(list(folder.glob("data/night_*/leftImg8bit/*/*/*.png"))) < moment and process.poll() is None:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(number)
+    _, said = process.communicate()
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number
+        line = f"zsda.generate: {number.name}; started again with the same words it makes what is missing"
+        assert said.splitlines().count(line) == 1 and "Traceback" not in said
     assert digests(folder / "data") != digests(reference / "data"), f"it was finished before it was killed at {moment}"
     result = generate(folder, editor, "domain=night")
     assert result.returncode == 0, result.stderr

@@ -67,6 +67,7 @@ LABELS = {
     },
     "size": [768, 1536],
     "batch_size": 2,
+    "check_labels": False,
     "data": {"batch_size": 6},  # which a labelling does not look at
 }
 ROUND = {
@@ -248,6 +249,32 @@ def test_its_parts_are_methods_of_their_own(phases_of, method, phases, changes):
     assert config.method.name == method and method in config.name
     assert list(found) == list(phases)
     assert found == expected(GTA5, phases, **changes)
+
+
+@pytest.mark.parametrize(
+    ("words", "edges"),
+    [
+        (["unlabelled=snow"], {"class": "acdc.ACDC", "heights": [341, 1000], "checked": False}),
+        ([], {"class": "generated.GeneratedSet", "heights": [170, 500], "checked": True}),
+    ],
+    ids=["unlabelled", "generated"],
+)
+def test_after_sdgpa_the_rounds_are_the_published_ones_at_its_sizes(phases_of, words, edges):
+    found = without_places(phases_of(compose("experiment=snow", "method=sdgpa_then_hiast", *words)))
+    alone = without_places(phases_of(compose("experiment=snow")))
+    assert list(found) == [*alone, *ROUNDS]
+    assert {name: found[name] for name in alone} == alone
+    for name, own in ROUNDS.items():
+        changed = {"network" if "network" in own else "start": "target"} if name in ("labels1", "round1") else {}
+        expects = {**flat(own), **changed, "data.seed": 42, "data.target": "snow", "data.setting": "day"}
+        if "size" in own:
+            expects |= {"size": [512, 1024], "check_labels": edges["checked"]}
+            del expects["data.batch_size"]
+        else:
+            expects |= {f"data.{part}.size": [384, 768] for part in ("transform", "unlabelled_transform")}
+            expects |= {"data.transform.heights": [341, 1000], "data.unlabelled_transform.heights": edges["heights"]}
+        expects["data.unlabelled._target_"] = f"zsda.data.datasets.{edges['class']}"
+        assert {key: found[name].get(key) for key in expects} == expects, name
 
 
 @pytest.mark.parametrize("method", ["adaptsegnet", "hiast"])

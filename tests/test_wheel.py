@@ -90,11 +90,15 @@ def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
         "trainer=cpu",
     ]
     short = [f"method.epochs.{length}=1" for length in ("first", "second", "horizon")]
+    rounds = [f"method.phases.round{number}.{length}=1" for number in (1, 2, 3) for length in ("steps", "horizon")]
+    images = ["unlabelled=game", "start_run=game_sdgpa_seed42", "method.rounds.batch_size=2"]
     commands = [
-        ("generate", "domain=game", "machine.num_workers=0", "editor.steps=1"),
-        ("train", "experiment=game", "machine.num_workers=0", *short),
-        ("eval", "setting=[day,game]", "machine.num_workers=0"),
+        ("generate", "domain=game", "editor.steps=1"),
+        ("train", "experiment=game", *short),
+        ("train", "experiment=game", "method=sdgpa_then_hiast", *images, *rounds),
+        ("eval", "setting=[day,game]", "run='game_*'"),
     ]
-    run(installed, tmp_path, *([command, *world, *words] for command, *words in commands))
+    run(installed, tmp_path, *([command, *world, "machine.num_workers=0", *words] for command, *words in commands))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs"]
-    assert (tmp_path / "runs/game_sdgpa_seed42/eval/day+game_sdgpa/scores.json").is_file()
+    for method in ("sdgpa", "sdgpa_then_hiast"):
+        assert (tmp_path / f"runs/game_{method}_seed42/eval/day+game_sdgpa/scores.json").is_file()

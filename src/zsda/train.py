@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -13,9 +12,6 @@ from zsda.core.files import check_folder_name
 from zsda.core.locks import owned
 from zsda.core.provenance import provenance
 from zsda.core.runs import RunFolder
-
-if TYPE_CHECKING:
-    from zsda.adaptation.phases import Facts
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +31,7 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     import lightning as L
 
     from zsda.adaptation.phases import check_phases, run_phases
+    from zsda.adaptation.weights import check_taken, taken_phases
     from zsda.core.departures import departures
     from zsda.core.recording import Trained, training_record
     from zsda.core.resources import located
@@ -45,6 +42,9 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     L.seed_everything(config.seed, workers=True, verbose=False)
     machine = build_machine(config)
     phases = build_phases(config, machine.workers)
+    before = None if config.start_run is None else RunFolder(Path(config.runs_root) / str(config.start_run))
+    taken = [] if before is None else taken_phases(before, phases)
+    phases = [*taken, *phases[len(taken) :]]
     engine = Engine(
         trainer=machine.trainer,
         loggers=list(build(config.machine.logger).values()) if config.machine.get("logger") else [],
@@ -58,14 +58,17 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
         raise ConfigError(
             "unlabelled= names images that no phase reads; give data=NAME_unpaired with a method that trains on them, or leave it out"
         )
-    model = build_network(config.model)
+    model = build_network(config.model, pretrained=before is None)
     if config.model.get("weights") is not None:
         load_start_weights(model, located(config.model.weights))
-    unread = _unread(facts)
-    departed = departures(config, unread)
+    names = [phase.name for phase in phases]
+    trained = Trained(names, machine.precision, taken=names[: len(taken)], **vars(facts))
+    departed = departures(config, trained.unread)
     start = {**provenance(), "data_root": str(Path(config.data_root).absolute())}
-    trained = Trained([phase.name for phase in phases], machine.precision, unread=unread, **vars(facts))
-    run.claim(training_record(config, trained), start, write=process_rank() == 0)
+    record = training_record(config, trained)
+    if before is not None and record.header is not None:
+        check_taken(before, record.header)
+    run.claim(record, start, write=process_rank() == 0)
     if departed:
         _log.info("not the published setting of experiment=%s: %s", config.published, ", ".join(departed))
     run_phases(phases, model, config.seed, engine, run)
@@ -74,20 +77,6 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
         "trained: the weights are %s; evaluate with python -m zsda.eval setting=... run=%s", result.weights, config.name
     )
     return next(iter(result.report().watched.values()), None)
-
-
-def _unread(facts: "Facts") -> list[str]:
-    """Names the settings that make no difference to the phases."""
-    # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
-    return [
-        *([] if "classical" in facts.files else ["data.weather"]),
-        *(["domain", "data.domain"] if facts.target is None else []),
-        *(
-            [f"data.{key}" for key in ("unlabelled", "unlabelled_transform", "target")]
-            if facts.unlabelled is None
-            else []
-        ),
-    ]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from tests.adaptation.tasks.small import SmallNetwork, same
-from zsda.adaptation.phases import Need, run_phases
-from zsda.adaptation.weights import WeightsPhase
-from zsda.core.errors import ConfigError, ModelError
+from zsda.adaptation.phases import LABELS, Need, run_phases
+from zsda.adaptation.weights import WeightsPhase, taken_phases
+from zsda.core.errors import ConfigError, ModelError, StoreError
 from zsda.core.runs import RunFolder
 from zsda.models.weights import load_weights
 
@@ -78,3 +80,52 @@ def test_weights_of_another_network_are_refused_and_leave_nothing(tmp_path, writ
     with pytest.raises(ModelError, match=rf"{path.name}.*aspp\.weight"):
         run(path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def a_run(folder, monkeypatch, names, finished=None):
+    """A run of phases of which the first so many are finished."""
+    found = RunFolder(folder)
+    monkeypatch.setattr(RunFolder, "phase_names", lambda self: list(names))
+    for name in names[: len(names) if finished is None else finished]:
+        plain(folder / "a.safetensors", SmallNetwork(seed=1))
+        WeightsPhase(name, str(folder / "a.safetensors")).run(
+            SimpleNamespace(title=name, model=SmallNetwork(seed=1), folder=found.phase(name))
+        )
+    return found
+
+
+def named(*names):
+    return [SimpleNamespace(name=name, leaves=[LABELS] if name.startswith("labels") else ["weights"]) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["b", "a", "other"], ["a", "b"]),
+        (["a"], ["a"]),
+        (["a", "c"], ["a"]),
+        (["a", "b", "labels", "c"], ["a", "b"]),
+    ],
+    ids=str,
+)
+def test_what_a_method_begins_with_is_taken_up_to_its_first_labelling(tmp_path, monkeypatch, names, taken):
+    found = taken_phases(a_run(tmp_path, monkeypatch, names), named("a", "b", "labels", "c"))
+    assert [phase.name for phase in found] == taken
+    assert [phase.file for phase in found] == [str(tmp_path / name / "weights.safetensors") for name in taken]
+
+
+@pytest.mark.parametrize("names", [["b", "labels"], ["x"], ["labels"]], ids=str)
+def test_a_run_without_what_the_method_begins_with_is_refused(tmp_path, monkeypatch, names):
+    with pytest.raises(ConfigError, match=r"start_run=.* has the phases .*, the method a, b, labels; expected a run"):
+        taken_phases(a_run(tmp_path, monkeypatch, names), named("a", "b", "labels"))
+
+
+def test_a_run_that_leaves_nothing_to_train_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="expected a run that has the first of these, and not all"):
+        taken_phases(a_run(tmp_path, monkeypatch, ["a", "b"]), named("a", "b"))
+
+
+def test_a_run_that_is_not_finished_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(StoreError, match=r"phase 'b' of .* is not finished"):
+        taken_phases(a_run(tmp_path, monkeypatch, ["a", "b"], finished=1), named("a", "b", "labels"))

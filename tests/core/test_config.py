@@ -48,6 +48,21 @@ def test_every_option_composes_and_its_targets_exist(option):
     assert config.world.name
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(f"experiment={option.stem}" for option in OPTIONS if option.parent.name == "experiment"),
+        "experiment=snow method=sdgpa_then_hiast",
+        "experiment=snow method=sdgpa_then_hiast unlabelled=snow",
+        "experiment=game method=sdgpa_then_hiast unlabelled=game world=miniature",
+    ],
+)
+def test_every_experiment_can_be_shown_resolved(words):
+    config = compose("train", *words.split())
+    OmegaConf.resolve(config)  # as --cfg job --resolve does
+    assert "${" not in OmegaConf.to_yaml(config)
+
+
 @pytest.mark.parametrize("name", ["deeplabv3plus", "refinenet", "deeplabv2", "smp"])
 def test_every_network_is_built(name):
     config = compose("train", f"model={name}", "world=miniature")
@@ -102,6 +117,8 @@ def test_the_miniature_world_is_told_what_is_trained_on_and_keeps_it_from_what_i
     assert asked("train", "experiment=hiast_game_to_day") == {"game"}
     assert asked("train", "data=cityscapes_unpaired", "unlabelled=fog") == {"day", "fog"}
     assert asked("train", "data=cityscapes_unpaired", "unlabelled=folder", "domain=fog") == {"day"}
+    assert asked("train", "experiment=fog", "method=sdgpa_then_hiast") == {"day"}
+    assert asked("train", "experiment=game", "method=sdgpa_then_hiast", "unlabelled=game") == {"day", "game"}
     assert asked("eval", "setting=fog") == set()
     game = "data/miniature/GTA5"
     for data in ("gta5", "gta5_unpaired"):
@@ -118,10 +135,11 @@ def test_a_run_beside_unlabelled_images_is_named_after_their_condition():
 
 
 UNPAIRED = ("hiast", "hiast_from_files", "hiast_source_only", "adaptsegnet", "advent", "minent")
+BRIDGE = "sdgpa_then_hiast"
 METHODS = [o.stem for o in OPTIONS if o.parent.name == "method"]
 
 
-@pytest.mark.parametrize("option", [name for name in METHODS if name not in UNPAIRED])
+@pytest.mark.parametrize("option", [name for name in METHODS if name not in (*UNPAIRED, BRIDGE)])
 def test_every_method_is_built(option, world):
     config = compose("train", f"method={option}", f"data_root={world}")
     phases = build_phases(config, workers=3)
@@ -147,6 +165,41 @@ def test_every_method_of_unlabelled_images_is_built_and_finds_its_data(option, w
     seen = (None, None) if option == "hiast_source_only" else ("cityscapes train", "day")
     assert (facts.unlabelled, facts.target) == seen
     assert all(phase.data.keywords["num_workers"] == 3 for phase in phases)
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "seen"),
+    [([], "night_target"), (["unlabelled=night", "unlabelled.images.split=val"], "acdc night val")],
+)
+def test_the_bridge_is_built_and_finds_what_it_trains_itself_on(world_with_sets, unlabelled, seen):
+    config = compose("train", f"method={BRIDGE}", "domain=night", f"data_root={world_with_sets}", *unlabelled)
+    facts = check_phases(build_phases(config, workers=3))
+    assert (facts.source, facts.source_setting, facts.unlabelled, facts.target) == (
+        "cityscapes train",
+        "day",
+        seen,
+        "night",
+    )
+    assert {*facts.files} == {"source", "intermediate", "target", "unlabelled"}
+
+
+def test_the_bridge_is_named_after_what_it_trains_itself_on():
+    words = ["experiment=snow", f"method={BRIDGE}"]
+    assert compose("train", *words).name == f"snow_{BRIDGE}_generated_seed42"
+    assert compose("train", *words, "unlabelled=snow").name == f"snow_{BRIDGE}_seed42"
+
+
+def test_the_small_world_changes_sdgpa_and_the_rounds_of_the_bridge_as_it_does_each():
+    def phases(*words):
+        return compose("train", *words, "world=miniature").method.phases
+
+    bridge = phases(f"method={BRIDGE}", "domain=night")
+    for name, phase in phases("method=sdgpa", "domain=night").items():
+        assert bridge[name] == phase
+    for name, phase in phases("method=hiast", "data=cityscapes_unpaired", "unlabelled=night").items():
+        if name.startswith("round"):
+            for key in ("task", "optimizer", "schedule", "steps", "horizon"):
+                assert bridge[name][key] == phase[key], (name, key)
 
 
 def test_what_a_phase_says_itself_wins_over_the_run(world):
@@ -423,7 +476,7 @@ def test_the_command_line_wins_over_the_experiment_and_the_world():
     assert list(config.data.transform.size) == [128, 256]
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in UNPAIRED])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in (*UNPAIRED, BRIDGE)])
 def test_a_small_world_changes_the_numbers_of_every_method(method):
     config = compose("train", f"method={method}", "world=miniature")
     assert sum(phase.epochs for phase in config.method.phases.values()) == 10

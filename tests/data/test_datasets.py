@@ -1,5 +1,7 @@
 import os
 import shutil
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +115,19 @@ def test_of_gta5_hiast_trains_on_all_but_25_frames(tmp_path):
     kept = [int(sample.key) for sample in GTA5(tmp_path, "train").samples]
     assert kept == [frame for ends in around for frame in ends]
     assert len(GTA5(tmp_path, None)) - len(kept) == 24_966 - 24_941
+
+
+def test_the_rest_of_gta5_is_what_is_not_scored_and_needs_no_labels(tmp_path):
+    scored = [Path(sample).stem for sample in files("zsda.data.datasets").joinpath("gta5_val.txt").read_text().split()]
+    others = ["00002", "00003", "24966"]
+    assert len(scored) == 1000 and not {*scored} & {*others}
+    (tmp_path / "images").mkdir()
+    for name in (*scored[:3], *others):
+        (tmp_path / f"images/{name}.png").touch()
+    with pytest.raises(DataError, match="3 of 3 images have no label"):
+        GTA5(tmp_path, "rest")
+    found = GTA5(tmp_path, "rest", needs_labels=False)
+    assert [(sample.key, sample.label) for sample in found.samples] == [(name, None) for name in others]
 
 
 def test_two_labels_of_gta5_are_brought_to_the_size_of_their_image(tmp_path):

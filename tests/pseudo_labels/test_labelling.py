@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.layouts import write_image
+from tests.layouts import stripes, write_image
 from zsda.core.errors import ConfigError, StoreError
 from zsda.data.datasets.folder import ImageFolder
 from zsda.data.labels import CITYSCAPES, IGNORE
-from zsda.data.samples import pseudo_label
+from zsda.data.reader import resize_to_nearest
+from zsda.data.samples import Sample, SegmentationDataset, pseudo_label
 from zsda.data.transforms import normalise
 from zsda.pseudo_labels.labelling import LabellingData, LabellingTask, label
 from zsda.pseudo_labels.selectors import ClassBalancedSelector, InstanceAdaptiveSelector
@@ -53,9 +54,9 @@ def network(outputs=19):
     return made
 
 
-def run(images, folder, selector=InstanceAdaptiveSelector, lives=99, model=None, workers=0, seed=3):
+def run(images, folder, selector=InstanceAdaptiveSelector, lives=99, model=None, workers=0, seed=3, with_labels=False):
     selector = selector(19)
-    data = LabellingData(images, SIZE, 2, workers, seed, selector.observes)
+    data = LabellingData(images, SIZE, 2, workers, seed, selector.observes, with_labels)
     writer = Mortal(folder / "labels", selector, CITYSCAPES, SIZE, "network")
     writer.lives = lives
     paths = [sample.image for sample in images.samples]
@@ -114,6 +115,49 @@ def test_an_interrupted_labelling_ends_with_the_same_labels(images, tmp_path, na
     assert data.done > 0
     assert written(tmp_path / "killed") == written(tmp_path / "whole")
     assert int(selector.predicted_pixels.sum()) == 7 * 32 * 64
+
+
+@pytest.fixture
+def edits(images, tmp_path):
+    """The images with labels three times as large, as edits have them."""
+    samples = []
+    for number, sample in enumerate(images.samples):
+        label_map = np.kron(stripes([number, 3, IGNORE, 11, 0], (40, 70)), np.ones((3, 3))).astype(np.uint8)
+        path = tmp_path / f"given_{number}.png"
+        Image.fromarray(label_map).save(path)
+        samples.append(Sample(sample.key, sample.image, path, "classIds", "own"))
+    return SegmentationDataset(samples, "edits", tmp_path, classes=CITYSCAPES)
+
+
+def test_labels_that_the_images_bring_are_checked_at_the_size_of_the_label_maps(images, edits, tmp_path):
+    run(edits, tmp_path / "checked", with_labels=True)
+    run(images, tmp_path / "anew")
+    dropped = 0
+    for index, sample in enumerate(images.samples):
+        name = f"labels/{pseudo_label(sample.image)}"
+        checked, anew = (np.asarray(Image.open(tmp_path / folder / name)) for folder in ("checked", "anew"))
+        given = resize_to_nearest(edits.mask(index), (64, 32))
+        assert checked.shape == (32, 64)
+        assert (checked == np.where((anew != IGNORE) & (anew != given), IGNORE, given)).all()
+        dropped += (checked != given).sum()
+    assert 0 < dropped < 7 * 32 * 64
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_an_interrupted_check_ends_with_the_same_labels(edits, tmp_path, name):
+    run(edits, tmp_path / "whole", SELECTORS[name], with_labels=True)
+    with pytest.raises(Killed):
+        run(edits, tmp_path / "killed", SELECTORS[name], 3, with_labels=True)
+    _, data, _ = run(edits, tmp_path / "killed", SELECTORS[name], with_labels=True)
+    assert data.done > 0
+    assert written(tmp_path / "killed") == written(tmp_path / "whole")
+
+
+def test_a_damaged_label_leaves_the_whole_image_ignored_and_is_counted(edits, tmp_path):
+    edits.samples[2].label.write_bytes(b"no image")
+    task, _, _ = run(edits, tmp_path / "run", with_labels=True)
+    assert len(task.faults.messages) == 1 and "given_2.png" in task.faults.messages[0]
+    assert (np.asarray(Image.open(tmp_path / "run/labels/frame_2_pseudo_label.png")) == IGNORE).all()
 
 
 def test_workers_make_no_difference_and_the_seed_decides_the_order(images, tmp_path):

@@ -88,6 +88,33 @@ def test_class_means_begin_with_the_first_and_then_move_slowly():
     assert selector.class_pixels.tolist() == [3, 1, 0]
 
 
+def test_a_given_label_goes_where_the_network_is_sure_of_another_class():
+    selector = ConstantSelector(3, threshold=0.6)
+    probabilities = one_pixel_each((0, 0.7), (0, 0.7), (1, 0.55), (1, 0.55), (2, 0.9), (2, 0.9))
+    given = torch.tensor([[[0, 1, 1, 2, IGNORE, 2]]])
+    checked = selector.select(probabilities, given)
+    #                 sure of it, sure of another, unsure of it, unsure of another, never labelled, sure of it
+    assert checked.tolist() == [[[0, IGNORE, 1, 2, IGNORE, 2]]]
+    assert checked.dtype == torch.long
+    assert given.tolist() == [[[0, 1, 1, 2, IGNORE, 2]]]
+    assert (selector.predicted_pixels.tolist(), selector.class_pixels.tolist()) == ([1, 2, 2], [1, 1, 2])
+    # Of class 2 one pixel is predicted with 0.9, and one has what class 1 leaves it.
+    left = float(probabilities[0, 2, 0, 3])
+    assert left < 0.5
+    assert selector.class_mean_probabilities.tolist() == pytest.approx([0.7, 0.55, (0.9 + left) / 2])
+
+
+def test_thresholds_move_alike_whether_labels_are_checked_or_not():
+    random = torch.Generator().manual_seed(0)
+    batches = [torch.rand((2, 5, 8, 8), generator=random).mul(6).softmax(dim=1) for _ in range(3)]
+    anew, checking = (InstanceAdaptiveSelector(5, beta=0.5) for _ in range(2))
+    for batch in batches:
+        anew.select(batch)
+        checking.select(batch, torch.zeros((2, 8, 8), dtype=torch.long))
+    assert checking.thresholds.tolist() == anew.thresholds.tolist()
+    assert (anew.thresholds != 0.9).all()
+
+
 def test_class_balanced_thresholds_are_quantiles_over_all_images():
     random = np.random.default_rng(0)
     confidences = [0.5 + random.random((2, n)) / 2 for n in (37, 50, 3)]

@@ -102,6 +102,12 @@ def test_shares_of_each_class_and_of_all(tmp_path, selector):
     }
 
 
+def test_of_checked_labels_it_says_how_many_were_given(tmp_path, selector):
+    assert write_summary(tmp_path / "a.csv", selector, CLASSES, None, checked=True) == "kept 50.0 % of the given labels"
+    assert rows(tmp_path / "a.csv")["flat"]["given_pixels"] == "2"
+    assert "predicted_pixels" not in rows(tmp_path / "a.csv")["flat"]
+
+
 @pytest.mark.parametrize("accuracy", [None, Accuracy(np.zeros(4, np.int64), np.zeros(4, np.int64))])
 def test_without_real_labels_nothing_is_said_of_them(tmp_path, selector, accuracy):
     assert write_summary(tmp_path / "a.csv", selector, CLASSES, accuracy) == "kept 50.0 % of the pixels"

@@ -49,6 +49,18 @@ def test_seeds_of_one_training_differ_in_their_seed_alone(tmp_path, caplog):
     assert not caplog.messages
 
 
+def test_a_phase_with_data_of_its_own_has_the_seed_there(tmp_path, caplog):
+    def runs_of(folder, size):
+        own = {seed: {"round1": {"data": {"seed": seed, "size": size(seed)}}} for seed in (0, 1)}
+        return [trained(tmp_path / folder, "sdgpa", "fog", seed, phases=own[seed]) for seed in own]
+
+    warn_of_other_settings(runs_of("alike", lambda seed: 4))
+    assert not caplog.messages
+    warn_of_other_settings(runs_of("other", lambda seed: 4 + seed))
+    (message,) = caplog.messages
+    assert "other settings: phases.round1.data.size (fog" in message
+
+
 def test_other_settings_are_not_taken_for_seeds(tmp_path, caplog):
     runs = [
         trained(tmp_path, "sdgpa", "fog", 1),

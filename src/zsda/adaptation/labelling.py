@@ -11,6 +11,7 @@ from zsda.adaptation.phases import LABELS, Facts, Given, Need
 from zsda.core.errors import ConfigError
 from zsda.core.files import file_digest
 from zsda.core.run_records import PhaseReport
+from zsda.data.samples import SegmentationDataset
 from zsda.data.transforms import Size, check_size
 from zsda.data.unpaired import UNLABELLED, UnpairedData
 from zsda.models.weights import load_weights
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabellingPhase:
-    """Writes pseudo labels for the unlabelled images, with the network that an earlier phase left, in fp32.
+    """Writes pseudo labels for the unlabelled images, with the network that an earlier phase left, in fp32; or checks those they have.
 
     ``pseudo_labels.csv`` tells what was kept of each class. Where the images happen to have labels, it tells how many of the kept pixels
     are right as well; that is calculated when all pseudo labels are written, and no later phase looks at it.
@@ -36,6 +37,7 @@ class LabellingPhase:
         selector: makes what chooses the pixels that are kept, of ``num_classes``.
         size: height, width at which images are predicted and labelled.
         batch_size: images that are selected together, between two moves of the thresholds.
+        check_labels: whether the images bring labels, as edits do, which are kept but where the network is sure of another class.
 
     Raises:
         ConfigError: a size that makes no sense.
@@ -47,6 +49,7 @@ class LabellingPhase:
     selector: Callable[..., Selector]
     size: Size
     batch_size: int = 2
+    check_labels: bool = False
 
     leaves = (LABELS,)
 
@@ -62,11 +65,12 @@ class LabellingPhase:
         """Lists the images; see `zsda.adaptation.phases.Phase`.
 
         Raises:
-            ConfigError: there are no unlabelled images, or the selector cannot be made.
+            ConfigError: there are no unlabelled images, or none with labels to check; or the selector cannot be made.
             DataError: the images are not there.
         """
         data = self._make_data(number)
         self._make_selector(data)
+        self._images(data)
         return Facts(
             files=data.fingerprints(),
             unlabelled=data.unlabelled_name,
@@ -77,18 +81,27 @@ class LabellingPhase:
     def run(self, given: Given) -> None:
         """Labels to the end, from where an earlier start was interrupted."""
         started, data = time.monotonic(), self._make_data(given.number)
-        images, classes = data.images[UNLABELLED], data.source.classes
+        images, classes = self._images(data), data.source.classes
         (need,) = self.needs
         weights = given.run.phase(need.phase).network(need.what)
         load_weights(given.model, weights)
         selector, folder = self._make_selector(data), given.folder
-        batches = LabellingData(images, self.size, self.batch_size, data.num_workers, given.seed, selector.observes)
+        batches = LabellingData(
+            images,
+            self.size,
+            self.batch_size,
+            data.num_workers,
+            given.seed,
+            selector.observes,
+            with_labels=self.check_labels,
+        )
         writer = PseudoLabelWriter(folder.labels, selector, classes, self.size, file_digest(weights))
         paths = [sample.image for sample in images.samples]
         task = LabellingTask(given.model, selector, batches, paths, self.size, writer, folder.checkpoint)
         resumed = bool(batches.done)
+        what = "checks the labels of" if self.check_labels else "labels for"
         begun = f", going on after {batches.done} of {len(batches.batches)} batches" if resumed else ""
-        _log.info("%s: labels for %s%s", given.title, data.describe(), begun)
+        _log.info("%s: %s %s%s", given.title, what, data.describe(), begun)
         trainer = given.engine.trainer(
             precision="32-true",
             logger=False,
@@ -99,9 +112,11 @@ class LabellingPhase:
         label(task, batches, trainer)
         if trainer.is_global_zero:
             writer.finish(paths)
-            truth = data.truth()
+            truth = None if self.check_labels else data.truth()
             accuracy = None if truth is None else compare(folder.labels, truth)
-            _log.info("%s", write_summary(folder.path / "pseudo_labels.csv", selector, classes, accuracy))
+            _log.info(
+                "%s", write_summary(folder.path / "pseudo_labels.csv", selector, classes, accuracy, self.check_labels)
+            )
             folder.finish(
                 PhaseReport(
                     epochs=0,
@@ -122,6 +137,14 @@ class LabellingPhase:
             raise ConfigError(
                 f"the data of phase {self.name!r}: {error}; a labelling needs unlabelled images, give data=NAME_unpaired"
             ) from error
+
+    def _images(self, data: UnpairedData) -> SegmentationDataset:
+        labelled = data.truth() if self.check_labels else data.images[UNLABELLED]
+        if labelled is None:
+            raise ConfigError(
+                f"{self.name}.check_labels=true, but no image of {data.unlabelled_name} has a label; expected edits, unlabelled=generated"
+            )
+        return labelled
 
     def _make_selector(self, data: UnpairedData) -> Selector:
         try:

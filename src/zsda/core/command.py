@@ -22,6 +22,7 @@ from zsda.core.config import conf_dir
 from zsda.core.errors import ConfigError, StoreError, ZsdaError
 from zsda.core.files import DISK_ERRORS, describe_os_error
 from zsda.core.records import printable
+from zsda.core.signals import ended_by_signals
 
 TRACEBACK_VARIABLE = "ZSDA_TRACEBACK"
 
@@ -54,7 +55,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
             failures: list[ZsdaError] = []
             task = functools.wraps(main)(functools.partial(_run_task, main, failures))
             try:
-                hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
+                with ended_by_signals(f"zsda.{name}"):
+                    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
             except ZsdaError as error:
                 failures.append(error)
             except (HydraException, OmegaConfBaseException) as error:

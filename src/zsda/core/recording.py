@@ -40,7 +40,7 @@ class Trained:
         unlabelled: how the images of the condition without labels are called; None without any.
         target: the setting that it adapts to; None where no phase looks beyond the source.
         classes: the class set, in its plain form.
-        unread: dotted keys of the config that make no difference to these phases.
+        taken: those of the phases whose weights are another run's.
     """
 
     phases: Sequence[str]
@@ -51,7 +51,22 @@ class Trained:
     unlabelled: str | None
     target: str | None
     classes: Mapping[str, Any]
-    unread: Sequence[str] = ()
+    taken: Sequence[str] = ()
+
+    @property
+    def unread(self) -> list[str]:
+        """Dotted keys of the config that make no difference to these phases."""
+        # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
+        return [
+            *([] if "classical" in self.files else ["data.weather"]),
+            *(["domain", "data.domain"] if self.target is None else []),
+            *(
+                [f"data.{key}" for key in ("unlabelled", "unlabelled_transform", "target")]
+                if self.unlabelled is None
+                else []
+            ),
+            *(f"method.phases.{name}" for name in self.taken),
+        ]
 
 
 def compared(config: DictConfig) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class RunHeader(Record):
         source_setting: the setting that shows the source by itself, as ``day``.
         target: the setting that it was adapted to; None where no phase looks beyond the source.
         domain: the condition of its edits or renders, as ``domain=`` names it; None where no phase looks at its images.
-        unlabelled: the real images of the condition that it was trained on without labels; None without any.
+        unlabelled: the images of the condition that it trained itself on, real ones without labels, or edits; None without any.
         seed: of the training.
         classes: what it tells apart.
         world: where its data came from.

@@ -170,7 +170,8 @@ class RunFolder:
             StoreError: see `record`.
         """
         own, others = ({**without(run.record().settings, _SEEDS), "world": run.header().world} for run in (self, other))
-        return list(differences(own, others))
+        # A phase with data of its own has the seed there.
+        return [key for key in differences(own, others) if not key.endswith(".data.seed")]
 
     def phase(self, name: str) -> PhaseFolder:
         """Returns the folder of a phase."""

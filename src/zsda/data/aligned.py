@@ -159,10 +159,6 @@ class ViewsData(TrainingData):
                 f"the view {view!r} needs a generated set, which Cityscapes alone has, and the source is {source.name}; give "
                 f"data=cityscapes, method=source_only, or in method.phases.NAME.data.views and data.watch nothing but {SOURCE}"
             )
-        if self._domain is None:
-            raise ConfigError(
-                f"the view {view!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name"
-            )
         return GeneratedSet(self._generated_root, self._domain, view, source, min_layout_score)
 
     def describe(self) -> str:

@@ -17,6 +17,7 @@ from zsda.core.files import write_atomic
 from zsda.core.seeds import hash32
 from zsda.data.faults import Fault, FaultLog, collate, load_or_fault
 from zsda.data.labels import IGNORE
+from zsda.data.reader import resize_to_nearest
 from zsda.data.samplers import check_loading, group_loader
 from zsda.data.samples import SegmentationDataset
 from zsda.data.transforms import Size, check_size, normalise
@@ -32,24 +33,27 @@ class ResizedImages(Dataset[Any]):
     """Images as HIAST labels them: resized by OpenCV, bilinear, and normalised.
 
     Args:
-        dataset: the images; their labels are not looked at.
+        dataset: the images.
         size: height, width that they are brought to.
+        with_labels: whether their labels are read as well; otherwise nothing looks at them.
     """
 
-    def __init__(self, dataset: SegmentationDataset, size: Size) -> None:
-        self._dataset, self._size = dataset, size
+    def __init__(self, dataset: SegmentationDataset, size: Size, with_labels: bool = False) -> None:
+        self._dataset, self._size, self._with_labels = dataset, size, with_labels
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> dict[str, Any] | Fault:
-        """Returns ``image``, float32 [3, h, w], and ``index``."""
+        """Returns ``image``, float32 [3, h, w], ``index`` and, where labels are read, ``given``, int64 [h, w]."""
         return load_or_fault(lambda: self._load(index))
 
     def _load(self, index: int) -> dict[str, Any]:
-        pixels = np.asarray(self._dataset.image(index))
-        resized = cv2.resize(pixels, (self._size[1], self._size[0]), interpolation=cv2.INTER_LINEAR)
-        return {"image": normalise(resized), "index": index}
+        pixels, size = np.asarray(self._dataset.image(index)), (self._size[1], self._size[0])
+        found = {"image": normalise(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)), "index": index}
+        if self._with_labels:
+            found["given"] = torch.from_numpy(resize_to_nearest(self._dataset.mask(index), size).astype(np.int64))
+        return found
 
 
 class LabellingData(L.LightningDataModule):
@@ -65,6 +69,7 @@ class LabellingData(L.LightningDataModule):
         num_workers: loader processes.
         seed: of the order.
         observes: whether all are seen once before the first is labelled.
+        with_labels: see `ResizedImages`.
         done: how many batches an earlier start has taken.
 
     Attributes:
@@ -82,6 +87,7 @@ class LabellingData(L.LightningDataModule):
         num_workers: int,
         seed: int,
         observes: bool = False,
+        with_labels: bool = False,
         done: int = 0,
     ) -> None:
         super().__init__()
@@ -92,7 +98,7 @@ class LabellingData(L.LightningDataModule):
         self.batches = once * (2 if observes else 1)
         self.observed = len(once) if observes else 0
         self.done = done
-        self._images, self._num_workers = ResizedImages(dataset, size), num_workers
+        self._images, self._num_workers = ResizedImages(dataset, size, with_labels), num_workers
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Returns the loader of this process."""
@@ -104,7 +110,7 @@ class LabellingData(L.LightningDataModule):
 
 
 class LabellingTask(L.LightningModule):
-    """Labels batch after batch with a selector whose thresholds move from one to the next.
+    """Labels batch after batch with a selector whose thresholds move from one to the next, or checks the labels that the batches bring.
 
     Several processes predict at the same time and select in turns: each takes over what the selector knew after the batch before, so that
     the labels are those of one process. What is known after a batch is on disk by the end of the next, and an interrupted labelling goes on
@@ -155,7 +161,7 @@ class LabellingTask(L.LightningModule):
         labels: Tensor | None = None
         for turn in range(world):
             if turn == own and probabilities is not None:
-                labels = self._turn(first + own, probabilities)
+                labels = self._turn(first + own, probabilities, batch.get("given"))
             if world > 1:
                 self._take_up(self.trainer.strategy.broadcast(self._known(0), src=turn))
         # All processes have come this far, so the maps of the batches before are written.
@@ -173,11 +179,11 @@ class LabellingTask(L.LightningModule):
     def _probabilities(self, images: Tensor) -> Tensor:
         return of_classes(self.model(images).float(), self._selector.num_classes).softmax(dim=1)
 
-    def _turn(self, place: int, probabilities: Tensor) -> Tensor | None:
+    def _turn(self, place: int, probabilities: Tensor, given: Tensor | None) -> Tensor | None:
         if place < self._data.observed:
             self._selector.observe(probabilities)
             return None
-        return self._selector.select(probabilities)
+        return self._selector.select(probabilities, given)
 
     def _write_labels(self, indices: Sequence[int], batch: Mapping[str, Any], labels: Tensor | None) -> None:
         found = {} if labels is None else dict(zip(batch["index"].tolist(), labels.cpu().numpy(), strict=True))

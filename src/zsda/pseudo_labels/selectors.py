@@ -22,6 +22,8 @@ _MEMORY = 0.99  # share of itself that the mean confidence of a class keeps, in 
 class Selector(ABC):
     """Keeps the prediction of a pixel whose confidence reaches the threshold of its class, and ignores the rest.
 
+    Labels that are there already are checked in the same way: where a prediction would be kept that is another class, the label goes.
+
     Args:
         num_classes: C.
 
@@ -30,7 +32,7 @@ class Selector(ABC):
         class_mean_probabilities: mean confidence of what was kept of a class, a moving mean over batches that keeps 0.99 of itself;
             0 for a class that was never kept. Float64 [C].
         class_pixels: how many pixels of a class were kept, int64 [C].
-        predicted_pixels: how many were predicted to be of it, kept or not, int64 [C].
+        predicted_pixels: how many were predicted to be of it, kept or not, int64 [C]; of labels that are checked, how many there were.
 
     Raises:
         ConfigError: more classes than a byte holds.
@@ -51,11 +53,12 @@ class Selector(ABC):
         self.predicted_pixels = torch.zeros(num_classes, dtype=torch.long)
 
     @torch.no_grad()
-    def select(self, probabilities: Tensor) -> Tensor:
-        """Labels a batch.
+    def select(self, probabilities: Tensor, given: Tensor | None = None) -> Tensor:
+        """Labels a batch, or checks its labels.
 
         Args:
             probabilities: softmax of a network, [B, C, H, W], any device and floating type.
+            given: labels to check, class or 255, long [B, H, W], on the same device; None labels anew.
 
         Returns:
             Class or 255 = ignored, long [B, H, W], on the same device.
@@ -68,6 +71,11 @@ class Selector(ABC):
         thresholds = _rounded_up(self.thresholds).to(confidence.device)
         needed = thresholds.index_select(0, predicted.flatten()).view_as(confidence)
         labels = predicted.masked_fill(confidence < needed, IGNORE)
+        if given is not None:
+            labels = given.masked_fill((labels != IGNORE) & (labels != given), IGNORE)
+            # Of a label that stays, what counts is how sure the network is of it, whether or not it would have predicted it.
+            of_label = given.masked_fill(given == IGNORE, 0).unsqueeze(1)
+            confidence, predicted = probabilities.float().gather(1, of_label).squeeze(1), given
         self._note(confidence, predicted, labels)
         return labels.long()
 
@@ -123,7 +131,7 @@ class Selector(ABC):
         self.class_mean_probabilities = torch.where(pixels > 0, moved, before)
         self.class_pixels = self.class_pixels + pixels
         self.predicted_pixels = (
-            self.predicted_pixels + torch.bincount(predicted.flatten(), minlength=self.num_classes).cpu()
+            self.predicted_pixels + torch.bincount(predicted.flatten(), minlength=IGNORE + 1)[: self.num_classes].cpu()
         )
 
 

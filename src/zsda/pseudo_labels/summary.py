@@ -19,7 +19,7 @@ from zsda.pseudo_labels.selectors import Selector
 
 _log = logging.getLogger(__name__)
 
-_COLUMNS = ("class", "predicted_pixels", "kept_pixels", "kept_share", "threshold", "mean_confidence", "accuracy")
+_COLUMNS = ("class", "{candidate}_pixels", "kept_pixels", "kept_share", "threshold", "mean_confidence", "accuracy")
 _ALL = "all"
 
 
@@ -63,7 +63,9 @@ def compare(labels: Path, truth: SegmentationDataset) -> Accuracy:
     return Accuracy(right, compared)
 
 
-def write_summary(path: Path, selector: Selector, classes: ClassSet, accuracy: Accuracy | None) -> str:
+def write_summary(
+    path: Path, selector: Selector, classes: ClassSet, accuracy: Accuracy | None, checked: bool = False
+) -> str:
     """Writes a CSV with a row for each class and one for all, shares from 0 to 1; what is undefined is empty.
 
     Args:
@@ -71,6 +73,7 @@ def write_summary(path: Path, selector: Selector, classes: ClassSet, accuracy: A
         selector: after the last batch.
         classes: its classes.
         accuracy: where there are real labels.
+        checked: whether the selector checked labels in place of predicting them; then ``given_pixels`` stands for ``predicted_pixels``.
 
     Returns:
         A line that sums it up.
@@ -86,10 +89,10 @@ def write_summary(path: Path, selector: Selector, classes: ClassSet, accuracy: A
     totals = ([*numbers.tolist(), int(numbers.sum())] for numbers in (predicted, kept))
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    table.writerow(column.format(candidate="given" if checked else "predicted") for column in _COLUMNS)
     table.writerows(zip([*classes.names, _ALL], *totals, shares, thresholds, means, right, strict=True))
     write_atomic(path, buffer.getvalue().encode())
-    told = f"kept {100 * (shares[-1] or 0):.1f} % of the pixels"
+    told = f"kept {100 * (shares[-1] or 0):.1f} % of the {'given labels' if checked else 'pixels'}"
     return told if right[-1] is None else f"{told}, {100 * right[-1]:.1f} % of those with a real label are right"
 
 

@@ -10,7 +10,7 @@ from zsda.reporting.seeds import BySeed, Summary, differences, summarise, summar
 
 BASELINE, UPPER_BOUND = "source_only", ORACLE
 _CONTROLS = ("classical", "whole", "target_only", "one_phase", "reversed", "keep_source")
-_METHODS = (BASELINE, *_CONTROLS, "sdgpa", UPPER_BOUND)
+_METHODS = (BASELINE, *_CONTROLS, "sdgpa", "sdgpa_then_hiast_generated", "sdgpa_then_hiast", UPPER_BOUND)
 _TARGETS = ("night", "snow", "rain", "fog", "game")
 
 

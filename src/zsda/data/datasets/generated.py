@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zsda.core.errors import DataError
+from zsda.core.errors import ConfigError, DataError
 from zsda.core.files import read_regular
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX
 from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
@@ -31,23 +31,28 @@ class GeneratedSet(SegmentationDataset):
 
     Args:
         data_root: where the sets lie.
-        domain: what the images were edited into.
+        domain: what the images were edited into; None is refused.
         recipe: how, or `ORACLE`.
         source: the dataset that was edited.
         min_layout_score: leave out images that keep less of their layout, by the manifest; None takes all.
 
     Raises:
+        ConfigError: there is no domain.
         DataError: the set is not there, holds an image without source or one that is its source, or lacks the scores asked for.
     """
 
     def __init__(
         self,
         data_root: str | Path,
-        domain: str,
+        domain: str | None,
         recipe: str,
         source: SegmentationDataset,
         min_layout_score: float | None = None,
     ) -> None:
+        if domain is None:
+            raise ConfigError(
+                f"the view {recipe!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name"
+            )
         name = set_name(domain, recipe)
         make = f"make it with python -m zsda.generate domain={domain} recipe={recipe} split={source.split}"
         way_out = "only world=miniature renders this one" if recipe == ORACLE else make

@@ -17,7 +17,7 @@ from typing import Any
 from zsda.core.errors import DataError
 from zsda.data.classes import find_classes
 from zsda.data.datasets.lists import Listed, listed_samples, read_list
-from zsda.data.samples import Sample, SegmentationDataset, check_labels, find_images
+from zsda.data.samples import Sample, SegmentationDataset, find_images, with_labels
 
 _NOT_TRAINED_ON = frozenset(
     f"{number:05d}"
@@ -27,15 +27,20 @@ _NOT_TRAINED_ON = frozenset(
 _OTHER_SIZE = ("15188", "17705")
 
 
-def gta5_samples(root: Path, subset: str | Path | None) -> list[Sample]:
-    """Lists GTA5; for ``subset`` see `GTA5`."""
-    if subset is None or subset == "train":
-        left_out = _NOT_TRAINED_ON if subset else frozenset()
-        images = [path for path in find_images("gta5", root, "images", "*.png") if path.stem not in left_out]
+def gta5_samples(root: Path, subset: str | Path | None, needs_labels: bool = True) -> list[Sample]:
+    """Lists GTA5; for ``subset`` and ``needs_labels`` see `GTA5`."""
+    evaluated = Path(str(files("zsda.data.datasets") / "gta5_val.txt"))
+    left_out: dict[str | Path | None, frozenset[str]] = {
+        None: frozenset(),
+        "train": _NOT_TRAINED_ON,
+        "rest": frozenset(Path(name).stem for name in evaluated.read_text().split()),
+    }
+    if subset in left_out:
+        images = [p for p in find_images("gta5", root, "images", "*.png") if p.stem not in left_out[subset]]
         samples = [Sample(path.stem, path, root / "labels" / path.name, "gta5Ids") for path in images]
-        check_labels("gta5", samples)
+        samples = with_labels("gta5", samples, needs_labels)
     else:
-        path = Path(str(files("zsda.data.datasets") / "gta5_val.txt")) if subset == "val" else Path(subset)
+        path = evaluated if subset == "val" else Path(str(subset))
         listed = read_list(path) if path.suffix.lower() == ".json" else list(_read_names(path))
         samples = listed_samples("gta5", root, path, listed, lambda image: image.stem, "gta5Ids")
     return [replace(sample, sizes="resized") if sample.key in _OTHER_SIZE else sample for sample in samples]
@@ -48,7 +53,8 @@ class GTA5(SegmentationDataset):
         root: the folder that holds ``images`` and ``labels``.
         subset: a text file with one image name a line, or a JSON list (`zsda.data.datasets.lists`); ``val`` stands for the 1,000
             frames on which the published real-to-game setting is evaluated, ``train`` for the 24,941 that HIAST and its kin train
-            on; None takes every image.
+            on, ``rest`` for all but those of ``val``; None takes every image.
+        needs_labels: whether an image without a label is refused, or unlabelled; a list names the labels of its images.
         classes: what the masks tell apart; see `zsda.data.classes.find_classes`.
 
     Raises:
@@ -56,8 +62,14 @@ class GTA5(SegmentationDataset):
         DataError: the layout is not there, an image has no label, or the list or a listed image is not as it must be.
     """
 
-    def __init__(self, root: str | Path, subset: str | Path | None = "val", classes: Any = "19") -> None:  # noqa: ANN401 - of find_classes
-        super().__init__(gta5_samples(Path(root), subset), "gta5", root, classes=find_classes(classes))
+    def __init__(
+        self,
+        root: str | Path,
+        subset: str | Path | None = "val",
+        classes: Any = "19",  # noqa: ANN401 - of find_classes
+        needs_labels: bool = True,
+    ) -> None:
+        super().__init__(gta5_samples(Path(root), subset, needs_labels), "gta5", root, classes=find_classes(classes))
 
 
 def _read_names(path: Path) -> Iterable[Listed]:
