@@ -1,5 +1,6 @@
 """The signals that end a command: those of a terminal, of ``kill``, and of Slurm ahead of its time limit."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -20,24 +21,51 @@ def ended_by_signals(command: str) -> Iterator[None]:
     Args:
         command: how the line begins.
     """
-    owner = os.getpid()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner, unraisable_before = os.getpid(), sys.unraisablehook
+    received: list[int] = []
+    timers: list[threading.Timer] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == owner:  # a loader inherits this, and Slurm tells it as well
+        if os.getpid() == owner and not received:  # a loader inherits this, and Slurm tells it as well
+            received.append(number)
+            _kill_loaders()
             told = signal.Signals(number).name
             sys.stderr.write(f"{command}: {told}; started again with the same words it makes what is missing\n")
         # No error of ours: what reads files takes those, and others, for damage.
         raise SystemExit(128 + number)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    def unraisable(lost: "sys.UnraisableHookArgs") -> None:
+        if not received:
+            unraisable_before(lost)
+        elif isinstance(lost.exc_value, SystemExit):
+            # Python drops what is raised in a finaliser or around a fork, so the main thread is told once more.
+            timers.append(threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, received[0])))
+            timers[-1].start()
+
     before = {number: signal.signal(number, end) for number in ENDING if number != signal.SIGINT}
+    sys.unraisablehook = unraisable
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+        if received:
+            # A clean-up that was cut short may have put an error of its own in the place of this one. Finalisers of what it leaves
+            # half made are still to come, so the hook stays.
+            raise SystemExit(128 + received[0])
+        sys.unraisablehook = unraisable_before
+
+
+def _kill_loaders() -> None:
+    """Ends the processes that load for this one, which would complain at length of how it leaves them."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises an error of its own when one of them ends
+    for child in multiprocessing.active_children():
+        child.kill()
 
 
 def outlive_signals(_worker: int = 0) -> None:
