@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import SMALL_MODEL, SMALL_NETWORK, one_line
-from zsda.core.files import file_digest
+from zsda.core.runs import PhaseFolder
 from zsda.models.deeplab import DeepLabV2, DeepLabV3Plus
 from zsda.models.discriminator import Discriminator
 
@@ -97,6 +97,7 @@ def test_several_runs_are_scored_each_once(zsda, trained, evaluated, world_with_
     for run in runs:
         shutil.copytree(trained / "runs" / RUN, run, ignore=None if run == scored else shutil.ignore_patterns("eval"))
     shutil.copy(fresh / "intermediate/weights.safetensors", fresh / "target/weights.safetensors")
+    PhaseFolder(fresh / "target").finish(PhaseFolder(fresh / "target").report())
     (unfinished / "target/phase.json").unlink()
     files = [run / "eval/day+night_sdgpa/scores.json" for run in runs]
     before = files[0].stat().st_mtime_ns
@@ -278,13 +279,16 @@ def test_a_published_checkpoint_is_scored(zsda, world, tmp_path):
     published = tmp_path / "weights_65.pth.tar"
     result = zsda("eval", f"ckpt={published}", *common)
     assert result.returncode == 0, result.stderr
-    # The authors give the files of all domains this name, so some of the digest is in that of the folder.
-    folder = tmp_path / "work/runs" / f"weights_65_{file_digest(published)[:8]}"
+    # The authors give the files of all domains this name, so some of a digest is in that of the folder.
+    (folder,) = (tmp_path / "work/runs").glob("weights_65_????????")
     stored = json.loads((folder / "eval/night_sdgpa/scores.json").read_text())
     assert f"{100 * stored['settings']['night']['miou']:.1f}" in result.stdout
     confusion = np.array(stored["settings"]["night"]["confusion"])
     assert confusion.sum() > 3 * 64 * 128 / 2
     assert "epoch 65; not used: epoch, best_miou, optimizer_state_dict" in " ".join(result.stdout.split())
+    other = zsda("eval", f"ckpt={published}", *common, "model.rates=[1,2,3]")
+    assert other.returncode == 0, other.stderr
+    assert len(list(folder.parent.glob("weights_65_*"))) == 2, "the same file for another network"
     refused = zsda("eval", f"ckpt={tmp_path / 'incomplete.pth.tar'}", *common)
     assert refused.returncode == 2
     assert "does not fit DeepLabV3Plus: missing: classifier.classifier.3.bias; choose" in one_line(refused)

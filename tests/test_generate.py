@@ -199,6 +199,29 @@ def test_another_split_joins_the_same_set_and_damage_is_mended(reference, editor
     assert len(changed) == 3  # two images and the manifest
 
 
+@pytest.mark.parametrize("what", ["edit", "source"])
+def test_edits_of_another_source_are_counted_until_they_are_made_anew(reference, editor, tmp_path, caplog, what):
+    root = Path(shutil.copytree(reference, tmp_path / "again")) / "data"
+
+    def warned():
+        caplog.clear()
+        GeneratedSet(root, "night", "target", Cityscapes(root / "cityscapes", "train"))
+        return [said for said in caplog.messages if "is not" in said or "are not" in said]
+
+    assert not warned()
+    folder = root / {"edit": "night_target", "source": "cityscapes"}[what] / "leftImg8bit/train"
+    first, second = sorted(folder.glob("*/*.png"))[:2]
+    shutil.copy(second, first)
+    (said,) = warned()
+    assert said.startswith(
+        "night_target: 1 of 12 images are not what python -m zsda.generate made of their source as it is now, "
+    )
+    assert f"the first is {root / 'night_target/leftImg8bit/train' / first.relative_to(folder)}; started again" in said
+    result = generate(tmp_path / "again", editor, "domain=night", "recipe=target")
+    assert "night_target: 1 made, 11 were there already" in result.stdout
+    assert not warned()
+
+
 def test_a_damaged_photograph_is_named_and_the_rest_goes_on(editor, folder):
     victim = sorted(folder.glob("data/cityscapes/leftImg8bit/train/*/*.png"))[3]
     truncate(victim)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from tests.conftest import one_line, run
 from tests.generation.conftest import draw_cityscapes
 from tests.pipeline import make_pipeline
+from zsda.core.files import file_digest
 from zsda.core.runs import PhaseFolder
 from zsda.models.library import library_model
 from zsda.training.checkpoints import RotatingCheckpoints
@@ -216,8 +217,16 @@ def test_scores_are_data(folder, keys, value, message):
     assert message in attempt(folder, "report", "runs=a")
 
 
+def forge_digest(phase):
+    """Whoever hands on a run can write any digest into it."""
+    report = json.loads((phase / "phase.json").read_text())
+    digests = {name: file_digest(phase / name) for name in report["digests"]}
+    (phase / "phase.json").write_text(json.dumps({**report, "digests": digests}))
+
+
 def test_weights_that_are_a_pickle_are_not_unpickled(folder, world):
     shutil.copy(folder / "evil.pth", folder / "runs/a/source/weights.safetensors")
+    forge_digest(folder / "runs/a/source")
     words = ["setting=day", f"data_root={world}", "trainer=cpu"]
     assert "weights.safetensors cannot be read as weights" in attempt(folder, "eval", "run=a", *words)
     assert "holds posix.mkdir, which is no weight" in attempt(folder, "eval", "ckpt=evil.pth", "model=smp", *words)
@@ -280,13 +289,16 @@ def test_of_a_checkpoint_nothing_is_kept_that_names_files(folder):
 
 def test_names_of_tensors_do_not_write_to_the_terminal(folder, world):
     save_file({"\x1b]0;evil\x07": torch.zeros(1)}, folder / "runs/a/source/weights.safetensors")
+    forge_digest(folder / "runs/a/source")
     message = attempt(folder, "eval", "run=a", "setting=day", f"data_root={world}", "trainer=cpu")
     assert "\\x1b]0;evil\\x07" in message
 
 
 def test_scores_without_their_weights_are_one_line(folder):
     (folder / "runs/a/source/weights.safetensors").unlink()
-    assert "weights.safetensors, which was scored, is missing" in attempt(folder, "report", "runs=a")
+    assert "source/weights.safetensors is gone; start its python -m zsda.train again" in attempt(
+        folder, "report", "runs=a"
+    )
 
 
 @pytest.fixture(scope="module")

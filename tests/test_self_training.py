@@ -137,6 +137,29 @@ def test_a_damaged_image_is_left_out_to_the_end(words, copied_world, tmp_path):
     assert victim.name in one_line(result)
 
 
+def test_a_labelling_without_a_good_image_is_not_finished_and_is_made_once_they_are_mended(
+    words, copied_world, tmp_path
+):
+    torch.manual_seed(3)
+    save_weights(PlainNetwork(19), tmp_path / "start.safetensors")
+    images = sorted((copied_world / "ACDC/rgb_anon/night/val").glob("*/*.png"))
+    whole = {image: image.read_bytes() for image in images}
+    for image in images:
+        image.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    small = ["method=round", "name=round", f"method.phases.file.file={tmp_path / 'start.safetensors'}"]
+    small = [*words, *small, f"data_root={copied_world}"]
+    result = run("train", *small, cwd=tmp_path)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert f"phase labels: not one pixel could be labelled: {images[0]}: cannot be decoded" in one_line(result)
+    folder = tmp_path / "runs/round/labels"
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    for image, content in whole.items():
+        image.write_bytes(content)
+    result = run("train", *small, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(list((folder / "labels").iterdir())) == 3
+
+
 def test_a_source_without_unlabelled_images_is_refused(zsda, world):
     result = zsda("train", "method=hiast", "data=cityscapes", f"data_root={world}", "trainer=cpu")
     assert result.returncode == 2

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.conftest import SMALL_MODEL, SMALL_NETWORK, SMALL_UNET, one_line
 from zsda.core.config import conf_dir
@@ -113,13 +114,53 @@ def test_other_data_never_continues_a_run(zsda, trained, own_configs, copied_wor
     shutil.copytree(trained / "runs", tmp_path / "work/runs")
     folder = {"target": "night_target", "source": "cityscapes"}[change]
     image = next((copied_world / folder / "leftImg8bit/train").glob("*/*.png"))
-    image.write_bytes(image.read_bytes() + b"\0")
+    changed = [image]
     if change == "source":
-        label = next((copied_world / "cityscapes/gtFine/train").glob("*/*labelIds.png"))
-        label.write_bytes(label.read_bytes() + b"\0")
+        changed.append(next((copied_world / "cityscapes/gtFine/train").glob("*/*labelIds.png")))
+    for path in changed:
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of equal size
     result = zsda("train", *words(own_configs, copied_world))
     assert result.returncode == 2
-    assert f"holds a run that was trained on other files of {views} (names or sizes differ" in one_line(result)
+    assert f"holds a run that was trained on other files of {views} (names or contents differ" in one_line(result)
+
+
+@pytest.mark.parametrize("harm", ["all ignored", "no PNG", "12 bits"])
+def test_a_training_that_can_learn_nothing_says_why_and_trains_once_its_files_are_mended(
+    zsda, copied_world, tmp_path, harm
+):
+    root = copied_world / "cityscapes"
+    folder, ending = ("leftImg8bit", "leftImg8bit") if harm == "12 bits" else ("gtFine", "labelIds")
+    whole = {path: path.read_bytes() for path in sorted((root / folder / "train").glob(f"*/*{ending}.png"))}
+    for path in whole:
+        if harm == "all ignored":
+            Image.new("L", (128, 64), 1).save(path)
+        elif harm == "no PNG":
+            Image.new("L", (128, 64), 7).save(path, "JPEG")
+        else:
+            Image.fromarray(np.full((64, 128), 4000, np.uint16)).save(path)
+    words = [*ONE_STEP, f"data_root={copied_world}"]
+    result = zsda("train", *words)
+    assert result.returncode == 2, result.stderr
+    named = f"the first is {next(iter(whole))}" if harm == "all ignored" else "cannot be decoded"
+    said = one_line(result)
+    assert "epoch 1: not one labelled pixel" in said and named in said and str(root / folder) in said
+    run = next((tmp_path / "work/runs").iterdir())
+    assert not [*run.rglob("*.safetensors"), *run.rglob("*.ckpt"), *run.rglob("phase.json")]
+    for path, content in whole.items():
+        path.write_bytes(content)
+    result = zsda("train", *words)
+    assert result.returncode == 0, result.stderr
+    assert "skipped" not in result.stdout
+    assert list(run.rglob("weights.safetensors"))
+
+
+def test_a_rate_far_too_high_ends_with_the_step_and_leaves_no_result(zsda, world_with_sets, tmp_path):
+    longer = ["method.phases.source.steps=4", "method.phases.source.horizon=4"]
+    result = zsda("train", *ONE_STEP, *longer, "optimizer.lr=1e30", f"data_root={world_with_sets}")
+    assert result.returncode == 2, result.stderr
+    assert "lower optimizer.lr=" in one_line(result)
+    assert not [*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("phase.json")]
 
 
 def test_start_weights_count_by_their_content(zsda, world_with_sets, tmp_path):

@@ -60,6 +60,8 @@ def main(config: DictConfig) -> float:
         num_workers=machine.workers,
         masks=config.masks,
     )
+    for network in networks:  # all of them before the first, which may take hours
+        scorer.check(network, config.epochs, shared=config.out is not None)
     faults, results, console = FaultLog(), {}, Console()
     for network in networks:
         for setting in (name for name, dataset in datasets.items() if dataset.name == network.source):

@@ -5,7 +5,7 @@ import logging
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import command
-from zsda.core.files import file_digest
+from zsda.core.files import file_digest, remove_parts
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ def main(config: DictConfig) -> None:
     trained = chosen_network(config, "export")
     source = {"of": trained.title, "weights": str(trained.weights), "weights_digest": file_digest(trained.weights)}
     names = find_classes(trained.classes).names
+    remove_parts(trained.out)
     record = export_network(load_trained(trained), trained.size, formats, trained.out, source, names)
     if record["onnx"] is not None:
         found = record["onnx"]["largest_difference"]

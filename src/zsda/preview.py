@@ -28,7 +28,7 @@ def main(config: DictConfig) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from zsda.core.files import write_atomic
+    from zsda.core.files import remove_parts, write_atomic
     from zsda.core.networks import layout_network
     from zsda.data.datasets.cityscapes import Cityscapes
     from zsda.data.samplers import check_loading
@@ -61,6 +61,7 @@ def main(config: DictConfig) -> None:
             for scales in progress.track(combinations, description="editing")
         ]
     best, out = choose(trials, images, config.keep), Path(config.out)
+    remove_parts(out)
     write_contact_sheet(out / "preview.png", domain, images, trials, best, config.keep)
     write_atomic(out / "preview.csv", trials_csv(images, trials))
     wide_console().print(trials_table(images, trials, best, config.keep))

@@ -20,7 +20,7 @@ _CHOICES = {"score": (None, "miou", "miou_present"), "selection": ("last", "best
 @command("report")
 def main(config: DictConfig) -> None:
     """Prints the comparison, and writes it as Markdown, LaTeX and CSV."""
-    from zsda.core.files import write_atomic
+    from zsda.core.files import remove_parts, write_atomic
     from zsda.core.runs import matching_runs
     from zsda.evaluation.protocols import find_protocol
     from zsda.reporting import formats, published
@@ -61,6 +61,7 @@ def main(config: DictConfig) -> None:
         f"table{ending}.csv": formats.table_csv(comparison, against, quoted),
         f"scores{ending}.csv": results_csv(results),
     }
+    remove_parts(Path(config.out))
     for name, content in written.items():
         write_atomic(Path(config.out) / name, content)
     console = formats.wide_console()

@@ -227,15 +227,37 @@ def test_a_phase_needs_what_one_before_it_leaves(world_with_sets, start, message
         check_phases(phases)
 
 
-def test_what_an_earlier_phase_left_must_still_be_there(world_with_sets, tmp_path):
+def test_weights_that_are_gone_are_made_again_from_the_last_checkpoint(world_with_sets, tmp_path, caplog):
+    run = RunFolder(tmp_path / "run")
+    phases = two_phases(world_with_sets, epochs=1)
+    run_all(phases, run)
+    for name in ("intermediate", "target"):
+        folder = run.phase(name)
+        before, first = folder.weights.read_bytes(), folder.report()
+        folder.weights.unlink()
+        run_all(phases, run)
+        again = folder.report()
+        assert folder.weights.read_bytes() == before
+        assert (again.digests, again.watched, again.steps) == (first.digests, first.watched, first.steps)
+        assert f"{name}/weights.safetensors is gone, and made again from the last checkpoint" in caplog.text
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed"])
+def test_what_an_earlier_phase_left_must_still_be_there(world_with_sets, tmp_path, harm):
     run = RunFolder(tmp_path / "run")
     phases = two_phases(world_with_sets, epochs=1)
     run_all(phases[:1], run)
-    run.phase("intermediate").weights.unlink()
-    with pytest.raises(
-        StoreError, match=r"which the phase 'target' needs, is gone; delete .*intermediate to make it anew"
-    ):
+    folder = run.phase("intermediate")
+    if harm == "gone":
+        folder.weights.unlink()
+        folder.checkpoint.unlink()
+        message = r"intermediate/weights.safetensors is gone; put it back, or delete \S+intermediate to make it anew"
+    else:
+        folder.weights.write_bytes(folder.weights.read_bytes()[:-1] + b"x")
+        message = r"intermediate/weights.safetensors is not what its training wrote"
+    with pytest.raises(StoreError, match=message):
         run_all(phases, run)
+    assert not run.phase("target").begun
 
 
 def test_data_that_takes_no_labels_is_refused_where_it_is_given_some(world_with_sets):
@@ -276,7 +298,7 @@ def test_a_phase_of_another_kind_is_run_reported_and_its_labels_are_handed_on(wo
     run = RunFolder(tmp_path / "run")
     facts = check_phases([Labelling(), trained])
     assert (facts.unlabelled, facts.target, facts.source_setting) == ("dusk", "night", "day")
-    assert facts.files.keys() == {"unlabelled", "source"}
+    assert facts.files.keys() == {"labels/unlabelled", "trained/source"}
     with pytest.raises(IncompleteError, match="1 image was left out: one image"):
         run_all([Labelling(), trained], run)
     assert given == [(1, None), (1, run.phase("labels").labels)]

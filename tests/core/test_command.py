@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -61,3 +62,39 @@ def test_a_traceback_is_shown_on_request(zsda):
     result = zsda("eval", env={"ZSDA_TRACEBACK": "1"})
     assert "Traceback" in result.stderr
     assert result.returncode != 0
+
+
+@pytest.mark.parametrize("how", ["a training that was told", "a signal"])
+@pytest.mark.parametrize("words", [["score=miou"], ["-m", "score=miou,miou_present"]], ids=["run", "sweep"])
+def test_what_a_signal_ended_ends_all_of_it_with_the_code_of_the_signal(tmp_path, how, words):
+    """A sweep, too: no job of it failed, and what follows in a shell must not begin."""
+    (tmp_path / "ended.py").write_text(
+        f"""
+import signal
+from zsda.core.command import command
+from zsda.core.errors import StoppedError
+
+@command("report")
+def main(config):
+    print("begun")
+    if {how == "a signal"}:
+        signal.raise_signal(signal.SIGINT)
+    raise StoppedError(signal.SIGINT, "stopped at step 3")
+"""
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", "from ended import main; main()", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 130
+    assert ended.stdout.count("begun") == 1
+    said = (
+        "stopped at step 3"
+        if how != "a signal"
+        else "SIGINT; started again with the same words it makes what is missing"
+    )
+    assert ended.stderr == f"zsda.report: {said}\n"

@@ -1,6 +1,8 @@
 import errno
 import json
+import os
 import time
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -188,3 +190,146 @@ def test_provenance_names_the_command_as_it_was_started(monkeypatch):
     ):
         monkeypatch.setattr("sys.argv", [str(Path(zsda.__file__).parent / script), "seed=1"])
         assert provenance()["command"] == ["python", "-m", command, "seed=1"]
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_whatever_ends_the_writing_no_part_of_a_file_is_left(tmp_path, monkeypatch, ends):
+    def ended(*_args):
+        raise ends
+
+    monkeypatch.setattr(Path, "replace", ended)
+    with pytest.raises(ends):
+        write_atomic(tmp_path / "a.png", b"new")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_start_removes_what_a_killed_one_left(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    record = RunRecord(header=None, settings={}, choices={}, phases=["one", "two"])
+    run.claim(record, {})
+    left = [".tmpa.part", "one/.tmpb.part", "one/epochs/.tmpc.part", "two/labels/.tmpd.part"]
+    stays = ["eval/day_sdgpa/.tmpe.part", "one/manifest.0.jsonl.part"]
+    for name in (*left, *stays):
+        write_atomic(run.path / name, b"")
+    run.claim(record, {}, write=False)
+    assert all((run.path / name).is_file() for name in left), "only its owner may"
+    run.claim(record, {})
+    assert not any((run.path / name).exists() for name in left)
+    assert all((run.path / name).is_file() for name in stays), "an evaluation may be writing"
+
+
+def test_only_what_a_begun_phase_read_must_be_as_it_was(tmp_path):
+    run, before = RunFolder(tmp_path / "run"), {"one/source": "a", "two/source": "a", "two/target": "b"}
+    claim(run, files=before)
+    claim(run, files={"one/source": "z", "two/source": "z", "two/target": "b"})
+    claim(run, files=before)
+    run.phase("one").finish(phase_report(leaves=[]))
+    claim(run, files={**before, "two/target": "c"})
+    assert run.record().files["two/target"] == "c"
+    with pytest.raises(StoreError, match=r"trained on other files of source \(names or contents differ"):
+        claim(run, files={**before, "one/source": "c", "two/target": "b"})
+    write_atomic(run.phase("two").checkpoint, b"")
+    with pytest.raises(StoreError, match=r"trained on other files of source, target \(names"):
+        claim(run, files={**before, "two/source": "c", "two/target": "b"})
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A finished run of two phases; the first left a teacher and an epoch as well."""
+    run = RunFolder(tmp_path / "run")
+    claim(run)
+    one, two = run.phase("one"), run.phase("two")
+    for path in (one.weights, one.network("teacher"), one.epoch_weights(1), one.checkpoint, two.weights):
+        write_atomic(path, path.name.encode())
+    one.finish(phase_report(leaves=["weights", "teacher"]))
+    two.finish(phase_report())
+    return run
+
+
+def test_a_report_tells_the_digests_of_all_weights(finished):
+    report = finished.phase("one").report()
+    assert set(report.digests) == {"weights.safetensors", "teacher.safetensors", "epochs/0001.safetensors"}
+    assert report.digests["teacher.safetensors"] == sha256(b"teacher.safetensors").hexdigest()
+    finished.phase("one").check_unchanged()
+
+
+@pytest.mark.parametrize("name", ["weights", "teacher"])
+def test_weights_that_are_gone_or_others_are_named(finished, name):
+    phase = finished.phase("one")
+    path = phase.network(name)
+    phase.check_there()
+    path.write_bytes(path.name.encode()[::-1])
+    with pytest.raises(
+        StoreError, match=rf"one/{name}.safetensors is not what its training wrote.*put it back, or delete it"
+    ):
+        phase.check_unchanged()
+    assert not phase.restorable
+    path.unlink()
+    phase.check_unchanged()
+    assert phase.restorable
+    with pytest.raises(StoreError, match=rf"one/{name}.safetensors is gone; start its python -m zsda.train again"):
+        phase.check_there()
+    phase.checkpoint.unlink()
+    assert not phase.restorable
+    with pytest.raises(
+        StoreError, match=rf"one/{name}.safetensors is gone; put it back, or delete \S+one to make it anew"
+    ):
+        phase.check_there()
+
+
+def test_a_kept_epoch_may_be_gone_but_not_another(finished):
+    phase = finished.phase("one")
+    epoch = phase.epoch_weights(1)
+    write_atomic(epoch, b"another")
+    with pytest.raises(StoreError, match=r"epochs/0001.safetensors is not what its training wrote"):
+        phase.check_unchanged()
+    epoch.unlink()
+    phase.check_unchanged()
+    phase.check_there()
+
+
+def test_a_pseudo_label_may_not_be_another(finished):
+    phase = finished.phase("two")
+    for name in "ab":
+        write_atomic(phase.labels / f"{name}.png", name.encode())
+    phase.finish(phase_report(leaves=["labels"]))
+    phase.check_unchanged()
+    (phase.labels / "a.png").write_bytes(b"b")
+    with pytest.raises(StoreError, match=r"two/labels is not what its training wrote"):
+        phase.check_unchanged()
+
+
+def test_epochs_beyond_the_last_are_none_of_this_training(finished):
+    phase = finished.phase("one")
+    for epoch in (2, 3, 4):
+        write_atomic(phase.epoch_weights(epoch), b"")
+    phase.finish(phase_report(epochs=3))
+    assert list(phase.kept()) == [1, 2, 3]
+    phase.start_anew()
+    assert not list(phase.path.rglob("*.safetensors"))
+
+
+def test_labels_that_are_gone_are_not_made_from_a_checkpoint(finished):
+    phase = finished.phase("two")
+    phase.finish(phase_report(leaves=["labels"]))
+    write_atomic(phase.checkpoint, b"")
+    with pytest.raises(StoreError, match=r"two/labels is gone; put it back, or delete \S+two"):
+        phase.check_there()
+
+
+def test_a_report_of_an_earlier_version_has_no_digests(finished):
+    phase = finished.phase("one")
+    report = phase.path / "phase.json"
+    report.write_text(json.dumps({k: v for k, v in json.loads(report.read_text()).items() if k != "digests"}))
+    phase.weights.write_bytes(b"others")
+    phase.check_unchanged()
+
+
+def test_a_finished_run_without_its_weights_is_not_passed_over_for_an_older_one(finished, tmp_path):
+    newer = RunFolder(tmp_path / "newer")
+    claim(newer)
+    newer.phase("two").finish(phase_report())
+    os.utime(newer.phase("two").path / "phase.json", (2e9, 2e9))
+    assert latest_finished_run(tmp_path).path.name == "newer"
+    with pytest.raises(StoreError, match=r"newer/two/weights.safetensors is gone"):
+        newer.finished_phase()

@@ -1,4 +1,4 @@
-"""A command ends on SIGTERM and SIGUSR1 wherever they reach it."""
+"""A command ends on a signal wherever it reaches it."""
 
 import gc
 import multiprocessing
@@ -8,7 +8,10 @@ import time
 
 import pytest
 
+from tests.training.toys import NumbersData, ToyTask, trainer
+from zsda.core.runs import PhaseFolder
 from zsda.core.signals import ended_by_signals
+from zsda.training.fit import Engine, Length, fit
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +97,38 @@ def test_the_processes_that_load_are_ended_first():
         signal.raise_signal(signal.SIGTERM)
     loader.join(5)
     assert loader.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_each_ends_it_with_a_line_and_a_code_of_its_own(capsys, number):
+    handler = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended, ended_by_signals("zsda.eval"):
+        signal.raise_signal(number)
+    assert ended.value.code == 128 + number
+    line = f"zsda.eval: {signal.Signals(number).name}; started again with the same words it makes what is missing\n"
+    assert capsys.readouterr().err == line
+    assert signal.getsignal(number) == handler
+
+
+def test_whoever_is_impatient_need_not_wait_for_the_end_of_a_step(tmp_path, capsys):
+    class Endless(ToyTask):
+        def training_step(self, batch, index):
+            signal.raise_signal(signal.SIGINT)
+            self.steps_begun = 1
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("the step went on")
+
+    tasks = []
+    with pytest.raises(SystemExit) as ended, ended_by_signals("zsda.train"):
+        engine = Engine(trainer())
+        fit(
+            lambda: tasks.append(Endless()) or tasks[0],
+            NumbersData(),
+            Length(1, "epoch"),
+            1,
+            engine,
+            PhaseFolder(tmp_path),
+        )
+    assert ended.value.code == 130
+    assert tasks[0].steps_begun == 1
+    assert capsys.readouterr().err.count("zsda.train: SIGINT; started again") == 1

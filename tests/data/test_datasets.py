@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 from importlib.resources import files
@@ -307,6 +308,74 @@ def test_hidden_files_of_macos_are_no_images(copied_world):
     image = Cityscapes(copied_world / "cityscapes", "val").samples[0].image
     (image.parent / f"._{image.name}").write_bytes(b"Mac OS X")
     assert len(Cityscapes(copied_world / "cityscapes", "val")) == 4
+
+
+def test_images_that_are_not_used_are_counted_and_the_first_is_named(copied_world, caplog):
+    city = Cityscapes(copied_world / "cityscapes", "val").samples[0].image.parent
+    assert not caplog.messages
+    linked = copied_world / "elsewhere"
+    for path in (
+        city / "b_leftImg8bit.jpg",
+        city / "c_leftImg8bit.PNG",
+        city / "one/d_leftImg8bit.png",
+        linked / "e.tiff",
+    ):
+        write_image(path.with_suffix(".png"), 0)
+        path.with_suffix(".png").rename(path)
+    for hidden in ("._x.png", ".thumbs/x.png", "notes.txt"):
+        write_image((city / hidden).with_suffix(".png"), 0)
+        (city / hidden).with_suffix(".png").rename(city / hidden)
+    (city.parent / "linked").symlink_to(linked)
+    for _ in range(2):
+        assert len(Cityscapes(copied_world / "cityscapes", "val")) == 4
+    (said,) = caplog.messages
+    assert said.startswith("cityscapes: 4 of 8 images under ")
+    assert said.endswith(
+        f"/leftImg8bit/val are not used, the first is {city / 'b_leftImg8bit.jpg'}; expected names as "
+        "leftImg8bit/val/*/*_leftImg8bit.png"
+    )
+
+
+def night_target(root):
+    return GeneratedSet(root, "night", "target", Cityscapes(root / "cityscapes", "train"))
+
+
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [
+        ("ACDC/rgb_anon/fog/val/more/a_rgb_anon.jpg", lambda root: ACDC(root / "ACDC", "fog")),
+        ("GTA5/images/00001.jpeg", lambda root: GTA5(root / "GTA5", None)),
+        ("night_target/leftImg8bit/train/a_leftImg8bit.png", night_target),
+        ("folder/b.webp", lambda root: ImageFolder(root / "folder")),
+    ],
+    ids=["ACDC", "GTA5", "generated", "folder"],
+)
+def test_every_set_tells_what_it_does_not_use(copied_world, caplog, place, make):
+    write_image(copied_world / "folder/a.png", 0)
+    make(copied_world)
+    assert not caplog.messages
+    (copied_world / place).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(copied_world / "folder/a.png", copied_world / place)
+    make(copied_world)
+    (said,) = caplog.messages
+    assert ": 1 of " in said and f"not used, the first is {copied_world / place}; expected " in said
+
+
+def test_a_folder_that_cannot_be_listed_is_not_passed_over(copied_world, monkeypatch):
+    closed, plain = Cityscapes(copied_world / "cityscapes", "val").samples[0].image.parent, os.scandir
+
+    def scandir(path="."):
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return plain(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    city = closed.parent / "open/open_000000_000019_leftImg8bit.png"
+    write_image(city, 0)
+    with pytest.raises(
+        DataError, match=rf"{closed}: the folder cannot be listed \(Permission denied\); expected one that"
+    ):
+        Cityscapes(copied_world / "cityscapes", "val", needs_labels=False)
 
 
 def test_a_generated_image_without_source_is_named(copied_world):

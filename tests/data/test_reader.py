@@ -11,7 +11,7 @@ from PIL import Image
 from tests.layouts import stripes, write_robotcar_label, write_synthia_label
 from zsda.core.errors import DataError
 from zsda.data.classes import find_classes
-from zsda.data.labels import CITYSCAPES
+from zsda.data.labels import CITYSCAPES, CLASSES, TABLE
 from zsda.data.reader import FROM_DISK, DamagedImageError, image_size, resize_to_nearest
 
 _ = 255
@@ -139,3 +139,177 @@ def test_the_nearest_is_that_of_opencv():
     ids = np.arange(10, dtype=np.uint8)[None].repeat(2, axis=0)
     assert resize_to_nearest(ids, (4, 1)).tolist() == [[0, 2, 5, 7]], "Pillow takes 1, 3, 6, 8"
     assert resize_to_nearest(ids, (10, 2)) is ids
+
+
+GREY = np.arange(2**16, dtype=np.uint32).astype(np.uint16).reshape(256, 256)
+
+
+@pytest.mark.parametrize("depth", ["grey", "grey and alpha", "colours"])
+def test_16_bits_become_8(tmp_path, depth):
+    """Pillow would make all grey above 255 white."""
+    planes = {"grey": GREY, "grey and alpha": None, "colours": np.dstack([GREY, GREY // 2, GREY.T])}[depth]
+    if planes is None:  # OpenCV writes no such file
+        write_png(tmp_path / "a.png", np.dstack([GREY, np.full_like(GREY, 2**16 - 1)]), kind=4)
+    else:
+        cv2.imwrite(str(tmp_path / "a.png"), planes[..., ::-1] if planes.ndim == 3 else planes)
+    read = np.asarray(FROM_DISK.image(tmp_path / "a.png")).astype(float)
+    right = (np.dstack([GREY] * 3) if planes is None or planes.ndim == 2 else planes) / 257
+    assert np.abs(read - right).max() <= (0.5 if depth == "grey" else 1), "Pillow cuts the lower bits off colours"
+
+
+def write_png(path, planes, kind):
+    """Writes a PNG of 16 bits, without filters."""
+    height, width = planes.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in planes)
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("shape", [(400, 300), (400, 300, 3)])
+def test_what_a_camera_left_in_the_lower_bits_is_no_dark_picture(tmp_path, bits, shape):
+    noise = np.random.default_rng(0).integers(0, 2**bits, shape).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), noise)
+    noise.flat[7] = 2**16 - 1  # a pixel of the camera that is always white
+    cv2.imwrite(str(tmp_path / "b.png"), noise)
+    for name in "ab":
+        with pytest.raises(
+            DamagedImageError, match=rf"{name}\.png: cannot be decoded \(16 bits of which it uses the lower 14"
+        ):
+            FROM_DISK.image(tmp_path / f"{name}.png")
+    cv2.imwrite(str(tmp_path / "a.png"), noise * 0)
+    assert np.asarray(FROM_DISK.image(tmp_path / "a.png")).max() == 0, "black is black"
+
+
+TURNS = {
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+def upright_at(orientation):
+    """A picture of 20x30 without symmetry, and what is stored of it under an orientation."""
+    right = np.zeros((20, 30, 3), np.uint8)
+    right[:5, :20], right[:10, :4] = (250, 40, 40), (40, 40, 250)
+    stored = next(
+        s for turn in (*TURNS.values(), np.array) if np.array_equal(TURNS[orientation](s := turn(right)), right)
+    )
+    return right, np.ascontiguousarray(stored)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_an_image_is_turned_as_its_exif_says(tmp_path, orientation, ending):
+    right, stored = upright_at(orientation)
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(stored).save(path, exif=exif, **({"quality": 100, "subsampling": 0} if ending == "jpg" else {}))
+    read = np.asarray(FROM_DISK.image(path)).astype(int)
+    assert np.abs(read - right).max() < 40
+    assert image_size(path) == (30, 20)
+
+
+@pytest.mark.parametrize("kind", ["eXIf", "iTXt"])
+def test_a_png_may_say_behind_its_pixels_how_it_is_turned(tmp_path, kind):
+    right, stored = upright_at(6)
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    exif = Image.Exif()
+    exif[274] = 6
+    xmp = b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'
+    extra = chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) if kind == "eXIf" else chunk(b"iTXt", xmp)
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[:-12] + extra + whole[-12:])
+    assert (np.asarray(FROM_DISK.image(tmp_path / "a.png")) == right).all()
+    assert image_size(tmp_path / "a.png") == (30, 20)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03"]
+)
+def test_damaged_exif_turns_nothing(tmp_path, exif):
+    Image.new("RGB", (30, 20), (9, 9, 9)).save(tmp_path / "a.jpg", exif=exif)
+    assert FROM_DISK.image(tmp_path / "a.jpg").size == image_size(tmp_path / "a.jpg") == (30, 20)
+
+
+def test_an_orientation_that_there_is_not_turns_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 9
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png", exif=exif)
+    assert FROM_DISK.image(tmp_path / "a.png").size == image_size(tmp_path / "a.png") == (30, 20)
+
+
+def test_a_label_that_is_to_be_turned_is_refused(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.new("L", (6, 4), 7).save(tmp_path / "a.png", exif=exif)
+    with pytest.raises(
+        DataError, match=r"a\.png: a label that its EXIF says to turn; expected one that is stored upright"
+    ):
+        FROM_DISK.label(tmp_path / "a.png", "labelIds", CITYSCAPES)
+
+
+def painted(path, indices, colours):
+    image = Image.fromarray(np.array([indices], np.uint8))
+    image.putpalette(np.array(colours, np.uint8).tobytes())
+    image.save(path)
+
+
+BY_ID = {c.label_id: c.colour for c in TABLE if c.label_id >= 0}
+OF_THE_TABLE = [BY_ID[number] for number in range(34)]
+OF_TRAIN_IDS = [c.colour for c in CLASSES]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "indices", "colours", "first"),
+    [
+        ("labelIds", [0, 1, 2], [BY_ID[23], BY_ID[7], BY_ID[26]], "0 is painted as sky, 1 is painted as road, 2 is painted as car"),
+        ("labelIds", [0, 1], [(0, 0, 0), *OF_TRAIN_IDS], "1 is painted as road"),
+        ("labelIds", [7, 8], OF_TRAIN_IDS, "7 is painted as traffic sign, 8 is painted as vegetation"),
+        ("labelTrainIds", [7, 11], OF_THE_TABLE, "7 is painted as road, 11 is painted as building"),
+        ("gta5Ids", [3, 4], OF_TRAIN_IDS, "3 is painted as wall, 4 is painted as fence"),
+        ("classIds", [2, 3], OF_TRAIN_IDS[::-1], "2 is painted as train, 3 is painted as bus"),
+        ("labelIds", [1, 2], [(0, 0, 0), BY_ID[7], *[(9, 9, n) for n in range(200)], BY_ID[8]], "1 is painted as road"),
+        ("labelTrainIds", [0, 1, 2], [(7, 7, 7), (2, 2, 2), (2, 2, 2)], "0 is the grey 7, 1 is the grey 2"),
+    ],
+    ids=["as they occur", "own list", "train ids", "label ids", "GTA5", "class ids", "among others", "greys"],
+)  # fmt: skip
+def test_a_palette_of_class_colours_must_have_the_ids_as_indices(tmp_path, encoding, indices, colours, first):
+    painted(tmp_path / "a.png", indices, colours)
+    with pytest.raises(
+        DataError, match=rf"a\.png: a palette of class colours or greys whose indices are no {encoding}: {first}"
+    ) as raised:
+        FROM_DISK.label(tmp_path / "a.png", encoding, CITYSCAPES)
+    assert not isinstance(raised.value, DamagedImageError)
+
+
+def voc(number):
+    """The colour of an index in the palette of PASCAL VOC, which tools give to any label map."""
+    return [sum((number >> 3 * bit + channel & 1) << 7 - bit for bit in range(3)) for channel in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "indices", "colours"),
+    [
+        ("labelIds", [7, 11, 17, 18, 23, 0], OF_THE_TABLE),
+        ("gta5Ids", [7, 34, 26], [*OF_THE_TABLE, (0, 0, 142)]),
+        ("labelTrainIds", [0, 13, 18], [*OF_TRAIN_IDS, *[(0, 0, 0)] * 237]),
+        ("labelIds", [7, 21, 23], [voc(number) for number in range(256)]),
+        ("labelTrainIds", [0, 1, 2], [(0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)]),
+        ("labelIds", [7, 26], [(n, n, n) for n in range(256)]),
+        ("labelIds", [0, 7], [*OF_THE_TABLE[:7], BY_ID[7], *OF_TRAIN_IDS]),
+        ("gta5Ids", [0, 11, 17], OF_THE_TABLE),
+        ("labelIds", [0, 7, 11], [(0, 0, 0)] * 256),
+    ],
+    ids=["label ids", "GTA5", "train ids", "VOC", "red", "grey", "not used", "grey classes", "black"],
+)  # fmt: skip
+def test_other_palettes_are_only_for_the_eye(tmp_path, encoding, indices, colours):
+    painted(tmp_path / "a.png", indices, colours)
+    plain = np.array([indices], np.uint8)
+    assert (FROM_DISK.label(tmp_path / "a.png", encoding, CITYSCAPES) == CITYSCAPES.to_ids(plain, encoding)).all()

@@ -5,11 +5,19 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from zsda.core.errors import ModelError
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.evaluation import EvaluationData
 from zsda.data.labels import CITYSCAPES
 from zsda.data.transforms import normalise
-from zsda.evaluation.inference import EvaluationTask, ResizedInference, SummedInference, inference_by, predict_images
+from zsda.evaluation.inference import (
+    EvaluationTask,
+    ResizedInference,
+    SummedInference,
+    evaluate,
+    inference_by,
+    predict_images,
+)
 from zsda.evaluation.protocols import PROTOCOLS
 
 
@@ -150,3 +158,24 @@ def test_each_protocol_asks_in_its_own_way():
     image = Image.new("RGB", (40, 30))
     assert inference_by(PROTOCOLS["full"], (8, 16)).prepare(image).shape == (3, 8, 16)
     assert inference_by(PROTOCOLS["hiast"], (8, 16)).prepare(image).shape == (3, 30, 40)
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+@pytest.mark.parametrize("protocol", ["sdgpa", "hiast"])
+def test_a_network_that_overflows_has_no_score(world, number, protocol):
+    """Its weights may be whole, as in half precision."""
+
+    class Overflowing(Constant):
+        def forward(self, images):
+            logits = super().forward(images)
+            logits[-1, 4, 3, 2] = number
+            return logits
+
+    settings, inference = {"fog": ACDC(world / "ACDC", "fog")}, inference_by(PROTOCOLS[protocol], (32, 64))
+    data = EvaluationData(settings, inference.prepare, (32, 64), 2, 0)
+    task = EvaluationTask(Overflowing(0), ["fog"], CITYSCAPES, PROTOCOLS[protocol], inference)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
+    with pytest.raises(
+        ModelError, match=r"outputs are not finite \(NaN or infinity\) at precision 32-true; try trainer.precision"
+    ):
+        evaluate(task, data, trainer)

@@ -1,14 +1,20 @@
 import csv
 import json
+import logging
+import os
 import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from zsda.core.errors import ModelError
+from zsda.core.errors import ModelError, StoreError
+from zsda.core.files import file_digest
 from zsda.core.trained import TrainedNetwork
 from zsda.data.classes import find_classes
 from zsda.data.datasets.acdc import ACDC
@@ -48,7 +54,9 @@ def network(tmp_path):
     model = OneClass()
     model.bias.data[10] = 1
     save_weights(model, tmp_path / "weights.safetensors")
-    return TrainedNetwork("sky", tmp_path / "weights.safetensors", [32, 64], tmp_path / "eval", OneClass)
+    return TrainedNetwork(
+        "sky", tmp_path / "weights.safetensors", [32, 64], tmp_path / "eval", OneClass, network={"rates": [6, 12, 18]}
+    )
 
 
 def scorer(root, *conditions, **more):
@@ -81,8 +89,7 @@ def test_it_is_scored_again_unless_all_is_equal(root, network, tmp_path):
     assert not known(network, masks=True)
     assert not known(network, protocol="full")
     assert not known(network, trainer=partial(TRAINER, precision="bf16-mixed"))
-    assert not known(TrainedNetwork(network.title, network.weights, [16, 32], network.out, OneClass))
-    assert not known(network), "the scores on disk are now those at another size"
+    assert not known(network), "the scores on disk are now those in another precision"
 
     image = next((root / "rgb_anon/rain/val").glob("*/*.png"))
     image.write_bytes(image.read_bytes() + b"\0")  # another file, though still the same picture
@@ -128,6 +135,147 @@ def test_scores_of_other_classes_are_not_known(root, network):
     scorer(root).score(network)
     assert scorer(root).score(network, known=True).known
     assert not scorer(root).score(replace(network, classes=16), known=True).known
+
+
+def test_a_label_that_is_mended_in_place_is_scored_again(root, network):
+    """Its file keeps its size, and even its time."""
+    label = next((root / "gt/rain/val").glob("*/*labelIds.png"))
+    ids, times = np.array(Image.open(label)), label.stat()
+    ids[:] = 7
+    Image.fromarray(ids).save(label, compress_level=0)
+    size = label.stat().st_size
+    before = scorer(root, "rain").score(network, known=True)
+    ids[:32] = 8
+    Image.fromarray(ids).save(label, compress_level=0)
+    os.utime(label, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert label.stat().st_size == size
+    again = scorer(root, "rain").score(network, known=True)
+    assert not again.known
+    assert sum(again.settings["rain"]["confusion"][1]) > sum(before.settings["rain"]["confusion"][1])
+
+
+@pytest.fixture
+def scored(root, network):
+    scorer(root).score(network)
+    return network
+
+
+def test_results_of_the_same_network_on_the_same_images_take_their_place(root, scored, caplog, tmp_path):
+    caplog.set_level(logging.INFO)
+    scorer(root).check(scored)
+    elsewhere = shutil.copytree(root, tmp_path / "elsewhere")
+    scorer(elsewhere).check(scored)
+    moved = Path(shutil.copy(scored.weights, tmp_path / "moved.safetensors"))
+    scorer(root).check(replace(scored, weights=moved))
+    assert not [said for said in caplog.messages if "before" in said]
+    image = next((root / "rgb_anon/rain/val").glob("*/*.png"))
+    image.write_bytes(image.read_bytes() + b"\0")
+    save_weights(OneClass(), scored.weights)
+    scorer(root, trainer=partial(TRAINER, precision="bf16-mixed")).check(scored)
+    (said,) = (said for said in caplog.messages if "before" in said)
+    assert said.endswith("eval/fog+rain_sdgpa: scored before with other weights, files, precision, scored again")
+
+
+def other_weights(root, network):
+    save_weights(OneClass(), network.weights.with_name("others.safetensors"))
+    return scorer(root), replace(network, weights=network.weights.with_name("others.safetensors"))
+
+
+def fewer_images(root, network):
+    next((root / "rgb_anon/rain/val").glob("*/*.png")).unlink()
+    return scorer(root), network
+
+
+def other_root(root, network):
+    elsewhere = Path(shutil.copytree(root, root.with_name("elsewhere")))
+    image = next((elsewhere / "rgb_anon/rain/val").glob("*/*.png"))
+    image.write_bytes(image.read_bytes() + b"\0")
+    return scorer(elsewhere), network
+
+
+def relinked_weights(root, network):
+    """The link leads to other weights."""
+    plain = network.weights.rename(network.weights.with_name("plain.safetensors"))
+    save_weights(OneClass(), plain.with_name("others.safetensors"))
+    network.weights.symlink_to(plain.with_name("others.safetensors"))
+    return scorer(root), network
+
+
+def relinked_root(root, network):
+    elsewhere = Path(shutil.copytree(root, root.with_name("elsewhere")))
+    image = next((elsewhere / "rgb_anon/rain/val").glob("*/*.png"))
+    image.write_bytes(image.read_bytes() + b"\0")
+    root.rename(root.with_name("before"))
+    root.symlink_to(elsewhere)
+    return scorer(root), network
+
+
+OTHERS = {
+    "weights": other_weights,
+    "size": lambda root, network: (scorer(root), replace(network, size=[16, 32])),
+    "classes": lambda root, network: (scorer(root), replace(network, classes=16)),
+    "network": lambda root, network: (scorer(root), replace(network, network={"rates": [1, 2, 3]})),
+    "weights, by a link": relinked_weights,
+    "images of rain, by a link": relinked_root,
+    "images of rain": fewer_images,
+    "images of rain, elsewhere": other_root,
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+@pytest.mark.parametrize("epochs", [False, True])
+def test_the_result_of_another_evaluation_is_not_written_over(root, network, what, epochs):
+    if epochs:
+        scorer(root).score_epochs(replace(network, epochs={1: network.weights}))
+    else:
+        scorer(root).score(network)
+    before = {path: path.read_bytes() for path in network.out.glob("*/*.json")}
+    other, asked = OTHERS[what](root, network)
+    named = what.split(",")[0]
+    with pytest.raises(
+        StoreError, match=rf"fog\+rain_sdgpa holds the result of other {named}; give out=FOLDER to keep both"
+    ):
+        other.check(asked)
+    assert before == {path: path.read_bytes() for path in network.out.glob("*/*.json")}
+    other.check(replace(asked, out=network.out / "other"))
+
+
+def test_weights_that_are_not_whole_are_found_before_the_first_is_scored(root, network):
+    epochs = {1: Path(shutil.copy(network.weights, network.weights.with_name("1.safetensors"))), 2: network.weights}
+    digests = {path: file_digest(path) for path in epochs.values()}
+    whole = replace(network, epochs=epochs, digests=digests)
+    scorer(root).check(whole, epochs=True)
+    epochs[1].write_bytes(epochs[1].read_bytes()[:-1] + b"x")
+    scorer(root).check(whole)
+    with pytest.raises(ModelError, match=r"/1.safetensors is not what its training wrote"):
+        scorer(root).check(whole, epochs=True)
+
+
+def test_what_a_killed_evaluation_left_is_removed_and_not_what_another_writes(root, scored):
+    folder = scored.out / "fog+rain_sdgpa"
+    left, written = folder / "masks/.tmpa.part", folder / "masks/.tmpb.part"
+    left.parent.mkdir()
+    for part in (left, written):
+        part.touch()
+    os.utime(left, (1e9, 1e9))
+    scorer(root).check(scored)
+    assert (left.exists(), written.exists()) == (False, True)
+
+
+def test_the_folder_of_a_run_is_its_own_wherever_it_was_copied_from(root, scored):
+    save_weights(OneClass(), scored.weights.with_name("others.safetensors"))
+    other = replace(scored, weights=scored.weights.with_name("others.safetensors"), network={})
+    scorer(root).check(other, shared=False)
+    with pytest.raises(StoreError, match="holds the result of other network, weights"):
+        scorer(root).check(replace(other, network={"rates": [1]}))
+
+
+def test_a_result_of_an_earlier_version_is_replaced(root, scored):
+    path = scored.out / "fog+rain_sdgpa/scores.json"
+    found = json.loads(path.read_text())
+    del found["names"], found["roots"], found["network"]
+    path.write_text(json.dumps({**found, "files": {"fog": "by sizes", "rain": "by sizes"}}))
+    scorer(root).check(scored)
 
 
 def test_a_protocol_can_fix_the_size(root, network, monkeypatch):

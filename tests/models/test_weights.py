@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torchvision
 
 from zsda.core.errors import ModelError
+from zsda.core.files import file_digest
+from zsda.core.trained import TrainedNetwork
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.library import library_model
-from zsda.models.weights import load_start_weights, load_weights, read_weights, save_weights
+from zsda.models.weights import load_start_weights, load_trained, load_weights, read_weights, save_weights
 
 
 def same(one, other):
@@ -80,3 +84,34 @@ def test_a_file_without_plain_tensors_is_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "weights.pth")
     with pytest.raises(ModelError, match="no plain state dict"):
         read_weights(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, number, ending):
+    network, path = DeepLabV3Plus(4, "resnet18"), tmp_path / f"weights.{ending}"
+    with torch.no_grad():
+        network.backbone.layer3[0].conv1.weight[3, 2, 1, 0] = number
+        network.backbone.bn1.running_var[0] = number
+    if ending == "pth":
+        torch.save(network.state_dict(), path)
+    else:
+        save_weights(network, path)
+    named = rf"weights.{ending}: backbone.bn1.running_var \(and 1 more of its \d+ tensors\) holds NaN or infinity"
+    for load in (load_weights, load_start_weights):
+        with pytest.raises(ModelError, match=named):
+            load(DeepLabV3Plus(4, "resnet18"), path)
+
+
+def test_weights_of_a_run_must_be_what_its_training_wrote(tmp_path):
+    network, path = DeepLabV3Plus(4, "resnet18"), tmp_path / "weights.safetensors"
+    save_weights(network, path)
+    trained = TrainedNetwork("run", path, [32, 64], tmp_path, lambda: DeepLabV3Plus(4, "resnet18"))
+    kept = replace(trained, digests={path: file_digest(path)})
+    assert same(load_trained(kept), network)
+    flipped = bytearray(path.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    path.write_bytes(flipped)
+    assert not same(load_trained(trained), network), "a file of somebody else may be anything"
+    with pytest.raises(ModelError, match=r"weights.safetensors is not what its training wrote, so damaged or replaced"):
+        load_trained(kept)

@@ -87,12 +87,6 @@ def test_poly_by_something_else_is_refused():
         Poly(by="epoch")
 
 
-@pytest.mark.parametrize("schedule", [Poly(), Poly(floor=0.0), Cosine()])
-def test_a_rate_of_zero_is_refused(schedule):
-    with pytest.raises(ConfigError, match=r"a learning rate of 0; expected more than 0, see optimizer.lr"):
-        rates(schedule, Horizon(10, "step", 1, 0.0), 1, 0.0)
-
-
 @pytest.mark.parametrize("make", [lambda: Cosine(floor=-1), lambda: Poly(floor=-1), lambda: Poly(power=-1)])
 def test_negative_numbers_are_refused(make):
     with pytest.raises(ConfigError, match=r"schedule.(floor|power)=-1; expected 0 or more"):

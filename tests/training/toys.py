@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from zsda.core.runs import PhaseFolder
 from zsda.core.seeds import hash32
 from zsda.data.samplers import EpochSampler
+from zsda.models.weights import read_weights
 from zsda.training.fit import Engine, Length, fit
 from zsda.training.schedules import Poly
 from zsda.training.task import TrainingTask
@@ -110,3 +111,12 @@ def train(path, length=None, data=None, seed=1, every_steps=1, every_minutes=Non
     )
     ended = fit(lambda: ToyTask(**task), data or NumbersData(), length or Length(3, "epoch"), seed, engine, folder)
     return ended, folder
+
+
+def ends_as(folder, other):
+    """Whether two trainings left equal networks, bit by bit."""
+    for name in ("weights", "teacher"):
+        one, two = read_weights(folder.network(name)), read_weights(other.network(name))
+        if one.keys() != two.keys() or not all(torch.equal(one[key], two[key]) for key in one):
+            return False
+    return True

@@ -4,13 +4,15 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lightning.pytorch.callbacks import RichProgressBar
 
 from zsda.adaptation.phases import LABELS, Facts, Given, Need
-from zsda.core.errors import ConfigError
+from zsda.core.errors import ConfigError, DataError
 from zsda.core.files import file_digest
 from zsda.core.run_records import PhaseReport
+from zsda.data.faults import FaultLog
 from zsda.data.samples import SegmentationDataset
 from zsda.data.transforms import Size, check_size
 from zsda.data.unpaired import UNLABELLED, UnpairedData
@@ -79,7 +81,11 @@ class LabellingPhase:
         )
 
     def run(self, given: Given) -> None:
-        """Labels to the end, from where an earlier start was interrupted."""
+        """Labels to the end, from where an earlier start was interrupted.
+
+        Raises:
+            DataError: not one pixel is kept; then nothing is left.
+        """
         started, data = time.monotonic(), self._make_data(given.number)
         images, classes = self._images(data), data.source.classes
         (need,) = self.needs
@@ -110,6 +116,12 @@ class LabellingPhase:
             callbacks=[RichProgressBar(leave=True)],
         )
         label(task, batches, trainer)
+        if not selector.class_pixels.sum():
+            if trainer.is_global_zero:
+                writer.discard()
+                folder.checkpoint.unlink(missing_ok=True)
+            trainer.strategy.barrier()
+            raise DataError(f"phase {self.name}: {_why_nothing(images, task.faults, weights)}")
         if trainer.is_global_zero:
             writer.finish(paths)
             truth = None if self.check_labels else data.truth()
@@ -151,3 +163,10 @@ class LabellingPhase:
             return self.selector(num_classes=len(data.source.classes))
         except TypeError as error:
             raise ConfigError(f"the selector of phase {self.name!r}: {error}") from error
+
+
+def _why_nothing(images: SegmentationDataset, faults: FaultLog, weights: Path) -> str:
+    if faults.messages:
+        return f"not one pixel could be labelled: {faults.first()}"
+    expected = f"expected other numbers of the selector, or other weights than {weights}"
+    return f"not one pixel of {len(images)} images of {images.name} is kept; {expected}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from torch import nn
 
-from zsda.core.errors import ConfigError, StoreError
+from zsda.core.errors import ConfigError
 from zsda.core.runs import PhaseFolder, RunFolder
 from zsda.core.seeds import phase_seed
 from zsda.data.faults import FaultLog
@@ -43,7 +43,7 @@ class Facts:
     """What a phase can tell before it runs.
 
     Attributes:
-        files: what it reads -> fingerprint of the files; where they lie is not told.
+        files: what it reads -> fingerprint of the files; where they lie is not told. Of several phases, ``<phase>/<what it reads>``.
         source: how the labelled images that it starts from are called; None if it reads none.
         source_setting: the setting that shows them.
         unlabelled: how the images of the condition without labels are called; None if it reads none.
@@ -139,16 +139,20 @@ def run_phases(phases: Sequence[Phase], model: nn.Module, seed: int, engine: Eng
 
     Raises:
         IncompleteError: everything is finished, but damaged files were left out.
-        StoreError: what an earlier phase left is gone.
+        StoreError: what a finished phase left is gone and cannot be made again, or is no longer what it was.
     """
     left_out = FaultLog()
     for number, phase in enumerate(phases):
         folder = run.phase(phase.name)
         title = f"phase {number + 1} of {len(phases)}, {phase.name}"
         if folder.finished:
+            folder.check_unchanged()
+        if folder.finished and not folder.restorable:
+            folder.check_there()
             _log.info("%s: finished before, skipped", title)
         else:
-            _check_there(phase, run)
+            if folder.finished:
+                _log.warning("%s: %s is gone, and made again from the last checkpoint", title, folder.missing()[0])
             # Not its weights alone: what a phase freezes is no matter of the next one.
             own = copy.deepcopy(model)
             phase.run(Given(number, title, folder, run, own, phase_seed(seed, number), engine))
@@ -183,10 +187,6 @@ def check_phases(phases: Sequence[Phase], processes: int = 1, synchronised: bool
 
 
 def _together(facts: Mapping[str, Facts]) -> Facts:
-    files: dict[str, str] = {}
-    for phase, told in facts.items():
-        for name, value in told.files.items():
-            files[name if files.get(name, value) == value else f"{phase}.{name}"] = value
     every = list(facts.values())
     sources = [told for told in every if told.source is not None]
     if not sources:
@@ -194,20 +194,10 @@ def _together(facts: Mapping[str, Facts]) -> Facts:
     if any(told.classes != sources[0].classes for told in every if told.classes is not None):
         raise ConfigError(f"the phases {', '.join(facts)} tell different classes apart; expected one class set for all")
     return Facts(
-        files=files,
+        files={f"{phase}/{name}": value for phase, told in facts.items() for name, value in told.files.items()},
         source=sources[0].source,
         source_setting=sources[0].source_setting,
         unlabelled=next((told.unlabelled for told in reversed(every) if told.unlabelled), None),
         target=next((told.target for told in reversed(every) if told.target), None),
         classes=sources[0].classes,
     )
-
-
-def _check_there(phase: Phase, run: RunFolder) -> None:
-    for need in phase.needs:
-        folder = run.phase(need.phase)
-        path = folder.labels if need.what == LABELS else folder.network(need.what)
-        if not path.exists():
-            raise StoreError(
-                f"{path}, which the phase {phase.name!r} needs, is gone; delete {folder.path} to make it anew"
-            )

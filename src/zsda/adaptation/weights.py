@@ -68,7 +68,7 @@ def taken_phases(run: RunFolder, phases: Sequence[Phase]) -> list[WeightsPhase]:
         phases: of the method, all of them; from its first labelling on none is taken.
 
     Raises:
-        StoreError: there is no such run, or one of these phases is not finished.
+        StoreError: there is no such run, or one of these phases is not finished, or not as it was then.
         ConfigError: it has none of them, or leaves nothing to train.
     """
     names = run.phase_names()
@@ -80,7 +80,10 @@ def taken_phases(run: RunFolder, phases: Sequence[Phase]) -> list[WeightsPhase]:
             f"start_run={run.path.name} has the phases {', '.join(names)}, the method {', '.join(phase.name for phase in phases)}; "
             "expected a run that has the first of these, and not all"
         )
-    return [WeightsPhase(phase.name, str(run.finished_phase(phase.name).weights)) for phase in phases[:count]]
+    taken = [run.finished_phase(phase.name) for phase in phases[:count]]
+    for folder in taken:
+        folder.check_unchanged()
+    return [WeightsPhase(folder.path.name, str(folder.weights)) for folder in taken]
 
 
 def check_taken(run: RunFolder, header: RunHeader) -> None:

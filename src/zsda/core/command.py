@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zsda.core.config import conf_dir
-from zsda.core.errors import ConfigError, StoreError, ZsdaError
+from zsda.core.errors import ConfigError, StoppedError, StoreError, ZsdaError
 from zsda.core.files import DISK_ERRORS, describe_os_error
 from zsda.core.records import printable
 from zsda.core.signals import ended_by_signals
@@ -36,6 +36,7 @@ _EXPECTED_WARNINGS = (
     r"Total length of `list` across ranks is zero",  # nothing is watched
     r"Found \d+ module\(s\) in eval mode at the start of training",
     r".*will create \d+ worker processes in total",
+    r"Corrupt EXIF data",  # of an image that is read all the same
     r".*pin_memory.* argument is set as true but no accelerator is found",
 )
 
@@ -53,7 +54,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
             show_traceback = os.environ.get(TRACEBACK_VARIABLE) == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise instead of printing and exiting
             failures: list[ZsdaError] = []
-            task = functools.wraps(main)(functools.partial(_run_task, main, failures))
+            task = functools.wraps(main)(functools.partial(_run_task, main, name, failures))
             try:
                 with ended_by_signals(f"zsda.{name}"):
                     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
@@ -70,7 +71,7 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
 
 
 def _run_task(
-    main: Callable[[DictConfig], float | None], failures: list[ZsdaError], config: DictConfig
+    main: Callable[[DictConfig], float | None], name: str, failures: list[ZsdaError], config: DictConfig
 ) -> float | None:
     if process_rank() > 0:
         logging.getLogger("zsda").setLevel(logging.WARNING)  # one process tells for all
@@ -85,6 +86,8 @@ def _run_task(
             raise
         failure: ZsdaError = StoreError(describe_os_error(error, Path(error.filename or "a file")))
         failure.__cause__ = error
+    except StoppedError as error:
+        _report(error, name, show_traceback=False)  # no failure of one job, after which a sweep would go on
     except ZsdaError as error:
         failure = error
     # A sweeper must see that a job failed; a single run reports without Hydra's own lines.
@@ -106,7 +109,7 @@ def process_rank() -> int:
     return next((int(value) for value in found if value is not None), 0)
 
 
-def _report(error: ZsdaError, name: str, show_traceback: bool) -> None:
+def _report(error: ZsdaError, name: str, show_traceback: bool) -> NoReturn:
     if show_traceback:
         raise error
     rank, said = process_rank(), printable(str(error))

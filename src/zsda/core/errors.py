@@ -23,6 +23,10 @@ class ModelError(ZsdaError):
     """A network, a checkpoint or an editor cannot be used as asked."""
 
 
+class DivergedError(ZsdaError):
+    """A training's loss, rate or weights are NaN or infinite."""
+
+
 class StoreError(ZsdaError):
     """A generated set or a run folder cannot be continued or written."""
 

@@ -7,6 +7,8 @@ import os
 import re
 import stat
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from zsda.core.errors import ConfigError, StoreError
 from zsda.core.records import NAME
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PART = ".part"
+_ABANDONED = 60.0  # seconds
 DISK_ERRORS = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS)
 """Numbers of the operating system's errors that a user mends by changing the disk or its rights."""
 
@@ -29,7 +33,7 @@ def check_folder_name(key: str, name: str) -> None:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file so that it exists either as before or complete.
+    """Writes a file so that it exists either as before or complete; whatever ends the writing, no part of it is left.
 
     Raises:
         StoreError: the file system refuses, for want of space or of permission.
@@ -37,15 +41,32 @@ def write_atomic(path: Path, content: bytes) -> None:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_PART)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
+        temporary = None
     except OSError as error:
+        raise StoreError(describe_os_error(error, path)) from error
+    finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise StoreError(describe_os_error(error, path)) from error
+
+
+def remove_parts(folder: Path, below: bool = False, owned: bool = False) -> None:
+    """Removes what a killed `write_atomic` left in a folder.
+
+    Args:
+        folder: need not exist.
+        below: look into the folders in it, too, at any depth.
+        owned: whether nobody else writes there (`zsda.core.locks.owned`); otherwise what was touched within the last minute stays.
+    """
+    pattern = f".*{_PART}"
+    for part in folder.rglob(pattern) if below else folder.glob(pattern):
+        with suppress(OSError):  # what cannot be removed harms nobody
+            if not part.is_dir() and (owned or time.time() - part.stat().st_mtime > _ABANDONED):
+                part.unlink()
 
 
 def describe_os_error(error: OSError, path: Path) -> str:

@@ -1,17 +1,18 @@
 """The networks that a command line names: by a run, or by a file of weights and ``model=``."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import given
 from zsda.core.config import build_network
 from zsda.core.errors import ConfigError, StoreError
-from zsda.core.files import file_digest
-from zsda.core.recording import recorded_network
+from zsda.core.files import digest, file_digest, to_json
+from zsda.core.recording import described, recorded_network
 from zsda.core.resources import located
 from zsda.core.runs import RunFolder, latest_finished_run, matching_runs
 from zsda.core.trained import TrainedNetwork, check_weights
@@ -55,6 +56,8 @@ def network_of_run(
         epochs=folder.kept(),
         classes=header.classes.model_dump(),
         source=header.source,
+        digests=folder.digests(),
+        network=described(node),
     )
 
 
@@ -82,9 +85,11 @@ def chosen_network(config: DictConfig, purpose: str) -> TrainedNetwork:
     _check_size(config.size)
     weights = check_weights(located(config.ckpt))
     build = partial(build_network, config.model, pretrained=False)
-    place = out or runs_root / _folder_name(weights) / purpose
+    network = described(config.model)
+    place = out or runs_root / _folder_name(weights, network) / purpose
     classes = OmegaConf.to_container(config.classes) if OmegaConf.is_dict(config.classes) else config.classes
-    return TrainedNetwork(str(weights), weights, list(config.size or config.world.size), place, build, classes=classes)
+    size = list(config.size or config.world.size)
+    return TrainedNetwork(str(weights), weights, size, place, build, classes=classes, network=network)
 
 
 def matching_networks(config: DictConfig, purpose: str) -> list[TrainedNetwork]:
@@ -140,12 +145,12 @@ def layout_network(
     return TrainedNetwork(str(weights), weights, list(size), runs_root, partial(build_network, model, pretrained=False))
 
 
-def _folder_name(weights: Path) -> str:
-    """Returns the file's name with some of its digest: published files of different domains are all called the same."""
+def _folder_name(weights: Path, network: Mapping[str, Any]) -> str:
+    """Returns the file's name with some of a digest of weights and network: published files of all domains are called the same."""
     name = weights.name
     while name.endswith(_SUFFIXES):
         name = Path(name).stem
-    return f"{name}_{file_digest(weights)[:8]}"
+    return f"{name}_{digest(file_digest(weights).encode() + to_json(network))[:8]}"
 
 
 def _check_size(size: object) -> None:

@@ -34,7 +34,7 @@ class Trained:
     Attributes:
         phases: their names, in their order.
         precision: of the trainer.
-        files: what they read -> fingerprint of its files; where they lie is not recorded.
+        files: ``<phase>/<what it reads>`` -> fingerprint of its files; where they lie is not recorded.
         source: how the labelled images that it starts from are called.
         source_setting: the setting that shows them by themselves.
         unlabelled: how the images of the condition without labels are called; None without any.
@@ -58,7 +58,7 @@ class Trained:
         """Dotted keys of the config that make no difference to these phases."""
         # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
         return [
-            *([] if "classical" in self.files else ["data.weather"]),
+            *([] if any(name.endswith("/classical") for name in self.files) else ["data.weather"]),
             *(["domain", "data.domain"] if self.target is None else []),
             *(
                 [f"data.{key}" for key in ("unlabelled", "unlabelled_transform", "target")]
@@ -168,6 +168,12 @@ def record_network(node: DictConfig, option: str) -> NetworkRecord:
     if not same:
         raise ConfigError(f"model={option} with these changes is not built again from what a run records; {way_out}")
     return record
+
+
+def described(node: DictConfig) -> dict[str, Any]:
+    """Returns what of a config of the group ``model`` makes a network what it is: its classes and arguments, by dotted names."""
+    whole = {key: value for key, value in plain(node).items() if key not in ("weights", "pretrained")}
+    return {**_classes(whole), **_flat(whole)}
 
 
 def recorded_network(record: NetworkRecord) -> DictConfig:

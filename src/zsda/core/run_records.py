@@ -29,6 +29,12 @@ def _option(value: str) -> str:
 _Option = Annotated[str, AfterValidator(_option)]
 
 
+_Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+_Left = Annotated[str, Field(pattern=r"^((epochs/)?[A-Za-z0-9_]+\.safetensors|labels)$")]
+
+
 _FolderName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]{0,200}$")]
 
 
@@ -120,7 +126,7 @@ class RunRecord(Record):
         settings: plain values that determine the result, compared when it is continued.
         choices: config group -> chosen option.
         phases: names of the phases, in their order.
-        files: view -> fingerprint of the files that it is trained on, wherever they lie.
+        files: ``<phase>/<view>`` -> fingerprint of the contents of the files that it is trained on, wherever they lie.
         starts: where, when and how it was started, once for each start.
     """
 
@@ -143,6 +149,7 @@ class PhaseReport(Record):
         left_out: damaged files that were not used.
         watched: name -> last value of what was watched.
         leaves: names of what it left: ``weights`` and other networks, or ``labels``.
+        digests: file of weights, relative to the folder of the phase, or ``labels`` -> SHA-256.
     """
 
     epochs: Annotated[int, Field(ge=0)]
@@ -152,3 +159,4 @@ class PhaseReport(Record):
     left_out: Annotated[list[str], FailFast()]
     watched: dict[str, float]
     leaves: list[PlainName] = Field(default_factory=lambda: ["weights"])
+    digests: dict[_Left, _Digest] = Field(default_factory=dict)

@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from zsda.core.digests import content_digests
 from zsda.core.errors import ConfigError, StoreError
-from zsda.core.files import to_json, write_atomic
+from zsda.core.files import digest as digest_of
+from zsda.core.files import remove_parts, to_json, write_atomic
 from zsda.core.records import NAME, check_plain, read_record
 from zsda.core.run_records import PhaseReport, RunHeader, RunRecord
 from zsda.core.settings import differences, without
+from zsda.core.trained import CHANGED
 
 _log = logging.getLogger(__name__)
 
-
+_WEIGHTS = "*.safetensors"
 _SEEDS = ("seed", "data.seed")
 _OTHER_RUN = "give the new one another name=..., or delete the folder"
 _FOREIGN_RUN = "it is none that this version of python -m zsda.train wrote: train it anew, or score its weights with ckpt=FILE model=..."
@@ -59,9 +62,23 @@ class PhaseFolder:
         return self._report.is_file()
 
     def finish(self, report: PhaseReport) -> None:
-        """Marks the phase as finished; its last checkpoint is kept, the one before it is not."""
-        write_atomic(self._report, to_json(report.model_dump()))
+        """Marks the phase as finished, with the digests of all that it left; its last checkpoint is kept, the one before it is not."""
+        found = content_digests([*self.path.glob(_WEIGHTS), *self._kept_epochs().values()])
+        digests = {path.relative_to(self.path).as_posix(): digest for path, digest in found.items()}
+        if self.labels.is_dir():
+            digests[self.labels.name] = self._digest_of_labels()
+        write_atomic(self._report, to_json({**report.model_dump(), "digests": digests}))
         self.checkpoint_before.unlink(missing_ok=True)
+
+    def start_anew(self) -> None:
+        """Removes the weights of an earlier training that has no checkpoint any more; to be called by the owner of the run."""
+        for path in (*self.path.glob(_WEIGHTS), *self._kept_epochs().values()):
+            path.unlink(missing_ok=True)
+
+    @property
+    def finished_at(self) -> float:
+        """When it was finished, in seconds since 1970."""
+        return self._report.stat().st_mtime
 
     def report(self) -> PhaseReport:
         """Returns what `finish` was given.
@@ -72,15 +89,66 @@ class PhaseFolder:
         way_out = "delete it to finish this phase anew from its last checkpoint"
         return read_record(PhaseReport, self._report, way_out, told=["left_out"])
 
+    def digests(self) -> dict[Path, str]:
+        """Returns weights, those of kept epochs too, or the folder of labels -> SHA-256 when the phase was finished.
+
+        An earlier version recorded none.
+        """
+        return {self.path / name: digest for name, digest in self.report().digests.items()}
+
+    def missing(self) -> list[Path]:
+        """Returns what a finished phase left and is gone; kept epochs may be."""
+        left = [self.labels if name == self.labels.name else self.network(name) for name in self.report().leaves]
+        return [path for path in left if not path.exists()]
+
+    @property
+    def restorable(self) -> bool:
+        """Whether something that the finished phase left is gone, but can be made again from the last checkpoint."""
+        gone = self.missing()
+        return bool(gone) and self.labels not in gone and self.checkpoint.is_file()
+
+    def check_there(self) -> None:
+        """Refuses a finished phase of which something is gone.
+
+        Raises:
+            StoreError: it is.
+        """
+        for path in self.missing():
+            restored = "start its python -m zsda.train again, which makes it from the last checkpoint"
+            anew = f"put it back, or delete {self.path} to make it anew"
+            raise StoreError(f"{path} is gone; {restored if self.restorable else anew}")
+
+    def check_unchanged(self) -> None:
+        """Refuses a finished phase if something that it left, and that is there, is no longer what it was.
+
+        Raises:
+            StoreError: it is.
+        """
+        wanted = {path: digest for path, digest in self.digests().items() if path.exists()}
+        found: dict[Path, str | None] = dict(content_digests(path for path in wanted if path != self.labels))
+        if self.labels in wanted:
+            found[self.labels] = self._digest_of_labels()
+        changed = [path for path, digest in found.items() if digest != wanted[path]]
+        if changed:
+            raise StoreError(f"{changed[0]} {CHANGED}")
+
+    def _digest_of_labels(self) -> str:
+        found = content_digests(sorted(self.labels.glob("*.png")))
+        return digest_of(repr([(path.name, digest) for path, digest in found.items()]).encode())
+
     def epoch_weights(self, epoch: int) -> Path:
         """Returns where the weights after an epoch, counted from 1, are kept."""
         return self.path / "epochs" / f"{epoch:04d}.safetensors"
 
     def kept(self) -> dict[int, Path]:
         """Returns epoch -> weights after it, in their order, of a finished phase: those that were kept, and the last ones."""
-        found = self.epoch_weights(0).parent.glob("*.safetensors")
-        files = {int(path.stem): path for path in found if re.fullmatch(r"[0-9]{1,9}", path.stem)}
-        return dict(sorted({**files, self.report().epochs: self.weights}.items()))
+        last = self.report().epochs
+        before = {epoch: path for epoch, path in self._kept_epochs().items() if epoch < last}
+        return dict(sorted({**before, last: self.weights}.items()))
+
+    def _kept_epochs(self) -> dict[int, Path]:
+        found = self.epoch_weights(0).parent.glob(_WEIGHTS)
+        return {int(path.stem): path for path in found if re.fullmatch(r"[0-9]{1,9}", path.stem)}
 
 
 class RunFolder:
@@ -123,10 +191,14 @@ class RunFolder:
                 f"{self.path} holds the phase {begun[0]} but no run.json that tells what it is; {_OTHER_RUN}"
             )
         if write:
+            remove_parts(self.path, owned=True)  # not below: an evaluation may be writing there
+            for name in record.phases:
+                remove_parts(self.path / name, below=True, owned=True)
             write_atomic(self._record, to_json({**plain, "starts": [*starts, start]}))
 
     def _check_same(self, found: RunRecord, asked: Mapping[str, Any]) -> None:
-        if not any(self.phase(name).begun for name in (*found.phases, *asked["phases"])):
+        begun = {name for name in (*found.phases, *asked["phases"]) if self.phase(name).begun}
+        if not begun:
             return
         differing = list(
             differences(
@@ -135,11 +207,13 @@ class RunFolder:
         )
         if differing:
             raise StoreError(f"{self.path} holds a run with other settings ({'; '.join(differing[:4])}); {_OTHER_RUN}")
-        changed = sorted(differences(found.files, asked["files"]))
+        # What a phase that is not begun will read may be mended. An earlier version did not record which reads what.
+        read = [key.rpartition("/") for key in differences(found.files, asked["files"])]
+        changed = sorted({name for phase, _, name in read if phase in (*begun, "")})
         if changed:
             raise StoreError(
-                f"{self.path} holds a run that was trained on other files of {', '.join(changed)} (names or sizes differ, wherever "
-                f"they lie); {_OTHER_RUN}"
+                f"{self.path} holds a run that was trained on other files of {', '.join(changed)} (names or contents differ, wherever "
+                f"they lie): some were changed, added or removed since; {_OTHER_RUN}"
             )
 
     def record(self) -> RunRecord:
@@ -181,7 +255,7 @@ class RunFolder:
         """Returns the folder of a finished phase that left weights; None means the last of them.
 
         Raises:
-            StoreError: there is no such phase, or it is not finished.
+            StoreError: there is no such phase, it is not finished, or something that it left is gone.
         """
         names = self.phase_names()
         if name is not None and name not in names:
@@ -193,6 +267,7 @@ class RunFolder:
                     f"phase {phase.path.name!r} of {self.path} is not finished; start its python -m zsda.train again, or give phase=..."
                 )
             if "weights" in phase.report().leaves:
+                phase.check_there()
                 return phase
         raise StoreError(f"phase {asked[0]!r} of {self.path} left no weights; give another phase=")
 
@@ -211,14 +286,12 @@ def latest_finished_run(root: Path) -> RunFolder:
     for name in _run_names(root):
         run = RunFolder(root / name)
         try:
-            if not run.phase(run.phase_names()[-1]).finished:
-                continue
-            last = run.finished_phase()
+            last = run.phase(run.phase_names()[-1])
         except StoreError as error:
             _log.warning("passed over: %s", error)
             continue
-        if last.weights.is_file():
-            finished.append((last.weights.stat().st_mtime, run))
+        if last.finished:
+            finished.append((last.finished_at, run))
     if not finished:
         raise StoreError(
             f"no finished run under {root}; train one with python -m zsda.train, or give run=NAME or ckpt=FILE"

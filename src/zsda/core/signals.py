@@ -14,7 +14,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 @contextmanager
 def ended_by_signals(command: str) -> Iterator[None]:
-    """Lets SIGTERM and SIGUSR1 end what runs within, with a line and 128 + the number as exit code; Lightning alone goes on predicting.
+    """Lets them end what runs within, with a line and 128 + the number as exit code.
+
+    Left alone, Lightning goes on predicting after SIGTERM and answers SIGINT with the exit code 1, and Python with a traceback.
 
     Not in a thread of its own. A training has its own way to end meanwhile (`zsda.training.checkpoints`).
 
@@ -45,7 +47,7 @@ def ended_by_signals(command: str) -> Iterator[None]:
             timers.append(threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, received[0])))
             timers[-1].start()
 
-    before = {number: signal.signal(number, end) for number in ENDING if number != signal.SIGINT}
+    before = {number: signal.signal(number, end) for number in ENDING}
     sys.unraisablehook = unraisable
     try:
         yield

@@ -170,6 +170,10 @@ class ViewsData(TrainingData):
         found = self.training_set.fingerprints()
         return {view: found[view] for view in self._views}
 
+    def label_files(self) -> list[Path]:
+        """Returns where the labels lie that are trained on."""
+        return [sample.label for sample in self.source.samples if sample.label is not None]
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Returns shuffled scenes.
 

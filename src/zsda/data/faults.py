@@ -125,6 +125,10 @@ class FaultLog:
         """
         if self.messages:
             counted = "1 image was" if len(self.messages) == 1 else f"{len(self.messages)} images were"
-            shown, more = self.messages[:_SHOWN], len(self.messages) - _SHOWN
-            rest = f"; and {more} more, each named in the log" if more > 0 else ""
-            raise IncompleteError(f"{done}, but {counted} {self._fate}: {'; '.join(shown)}{rest}")
+            raise IncompleteError(f"{done}, but {counted} {self._fate}: {self.first(_SHOWN)}")
+
+    def first(self, count: int = 3) -> str:
+        """Returns the first messages, and how many more there are."""
+        more = len(self.messages) - count
+        rest = f"; and {more} more, each named in the log" if more > 0 else ""
+        return "; ".join(self.messages[:count]) + rest

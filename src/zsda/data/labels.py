@@ -81,6 +81,7 @@ LABEL_ID: dict[str, int] = {c.name: c.label_id for c in TABLE}
 _TO_LABEL_IDS = np.zeros(256, np.uint8)
 _TO_LABEL_IDS[: len(CLASSES)] = [c.label_id for c in CLASSES]
 
+_Colour = tuple[int, int, int]
 _Group = tuple[str, ...]
 _LABEL_IDS: dict[int, _Group] = {c.label_id: (c.name,) for c in TABLE if c.label_id >= 0}
 _SYNTHIA = (
@@ -112,6 +113,7 @@ _ENCODINGS: dict[str, Mapping[int, _Group]] = {
 """
 
 _OWN_IDS = "classIds"
+_BLACK = (0, 0, 0)
 
 
 def to_label_ids(train_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -194,6 +196,27 @@ class ClassSet:
             raise DataError(f"ids outside the table of {encoding}: {outside}; expected 0-{largest} and {IGNORE}")
         return becomes[ids]
 
+    def painted_otherwise(self, palette: NDArray[np.uint8], encoding: str) -> dict[int, str]:
+        """Finds the indices of a palette that are no ids: those in the colour of a class that they do not stand for.
+
+        A single one may be chance: red, or the 21st colour of PASCAL VOC, which is that of the road. So there must be two of them,
+        or half of all colours but black.
+
+        Args:
+            palette: RGB, uint8 [N, 3].
+            encoding: as for `to_ids`.
+
+        Returns:
+            Index -> the class whose colour it has; the names that share a colour are joined.
+        """
+        by_colour, meant = _colours(self, encoding)
+        colours = [tuple(colour) for colour in palette.tolist()]
+        known = {i: by_colour[c] for i, c in enumerate(colours) if c in by_colour and i != IGNORE}
+        otherwise = {i: name for i, name in known.items() if colours[i] not in meant.get(i, ())}
+        coloured = {*colours} - {_BLACK}
+        chance = len({colours[i] for i in otherwise}) < 2 and 2 * len({colours[i] for i in known}) < len(coloured)
+        return {} if chance else otherwise
+
     def colourise(self, ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Paints ids of this set, uint8 [..., H, W], in its colours, uint8 [..., H, W, 3]; the rest is black."""
         return self.palette[ids]
@@ -235,6 +258,20 @@ def _check_apart(taken: Mapping[str, int], encoding: str) -> None:
                 f"labels in {encoding} do not tell {first} from {other}; expected classes={' or '.join(s.name for s in fitting)}, a run "
                 f"of these, or a set that takes in {', '.join(' + '.join(group) for group in groups)} each as one class, or not at all"
             )
+
+
+@cache
+def _colours(classes: ClassSet, encoding: str) -> tuple[dict[_Colour, str], dict[int, set[_Colour]]]:
+    """Returns colour -> classes, and stored id -> the colours that it may have; black, which many share, is left out."""
+    names: dict[_Colour, list[str]] = {}
+    for name, colour in [*((c.name, c.colour) for c in TABLE), *((c.name, c.colour) for c in classes.classes)]:
+        names.setdefault(colour, []).append(name)
+    names.pop(_BLACK, None)
+    if encoding == _OWN_IDS:
+        meant = {number: {one.colour} for number, one in enumerate(classes.classes)}
+    else:
+        meant = {stored: {COLOUR[name] for name in group} for stored, group in _ENCODINGS[encoding].items()}
+    return {colour: "/".join(dict.fromkeys(found)) for colour, found in names.items()}, meant
 
 
 @cache

@@ -1,17 +1,38 @@
 """How images and labels are opened, and what a label file must be."""
 
+import os
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from zsda.core.errors import DataError
 from zsda.data.labels import ClassSet
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _RED = 2  # OpenCV counts from blue
+_GREY_OF_16_BITS = ("I;16", "I;16B", "I")
+"""Modes of Pillow whose values it would cut off at 255 instead of scaling them."""
+_DARKEST = 64
+"""What the largest value of 14 bits becomes where 16 are scaled to 8: a camera's own numbers, which nobody has scaled."""
+_DEFECTIVE = 1e-5
+"""Share of pixels that may be brighter all the same, as those of a camera that are always white."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation in EXIF -> what brings the picture upright."""
+_SIDEWAYS = [turn for orientation, turn in _TURNS.items() if orientation >= 5]
+_PROFILES = ("XML:com.adobe.xmp", "Raw profile type exif")
+"""Texts of a PNG that may tell how to turn it, beside its EXIF; all may stand before or behind the pixels."""
+_END = 2**18  # bytes
 
 
 class DamagedImageError(DataError):
@@ -48,10 +69,13 @@ _HEADER = 26  # bytes, up to the kind of colour
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Returns width and height without reading the pixels; None if the file is no image."""
+    """Returns width and height as `Reader.image` has them, mostly without decoding; None if the file is no image."""
     try:
         with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
-            return image.size
+            # Pillow decodes a PNG to find what stands behind the pixels.
+            known = image.format != "PNG" or any(part in image.info for part in ("exif", *_PROFILES))
+            asks = known or any(part.encode() in _end(path) for part in ("eXIf", *_PROFILES))
+            return image.size[::-1] if asks and _turn(image) in _SIDEWAYS else image.size
     except _UNREADABLE:
         return None
 
@@ -60,25 +84,32 @@ class Reader:
     """Opens images and labels from disk, the only one to do so; what stands in its place may keep what it read."""
 
     def image(self, path: Path) -> Image.Image:
-        """Reads an RGB image completely.
+        """Reads an RGB image completely, turned as its EXIF says; grey of 16 bits is scaled to 8.
 
         Raises:
-            DamagedImageError: the file is missing, truncated, too large to be decoded, or no image.
+            DamagedImageError: the file is missing, truncated, too large to be decoded, or no image; or it has 16 bits of which it uses
+                14 at most.
         """
         try:
             with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
-                return image.convert("RGB")
+                deep = any("16" in str(tile[3]) for tile in image.tile)
+                image.load()
+                turn = _turn(image)
+                upright = image if turn is None else image.transpose(turn)
+                return _from_16_bits(upright) if deep else upright.convert("RGB")
         except _UNREADABLE as error:
             raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
 
     def label(self, path: Path, encoding: str, classes: ClassSet) -> NDArray[np.uint8]:
         """Reads a label map as ids of a class set, uint8 [H, W].
 
-        Palette PNGs, as GTA5 has them, are read as the ids they index, never as colours.
+        Palette PNGs, as GTA5 has them, are read as the ids they index, never as colours; where those are the colours of other classes
+        they are refused.
 
         Raises:
             DamagedImageError: the file is missing, truncated, too large to be decoded, or no PNG.
-            DataError: its channels or bits are not those of the encoding, or it has ids that the encoding does not hold.
+            DataError: its channels or bits are not those of the encoding, its EXIF says that it is to be turned, it has ids that the
+                encoding does not hold, or is painted in the colours of others.
             ConfigError: the encoding does not tell the classes apart.
         """
         form = _FORMS.get(encoding, _ONE_CHANNEL)
@@ -86,6 +117,9 @@ class Reader:
             with _regular(path).open("rb") as file, Image.open(file, formats=("PNG",)) as image:
                 _check_form(file, image, form, encoding)
                 ids = _deep_red(file, image) if form.bits > 8 else np.array(image)
+                _check_upright(image)
+                if image.mode == "P":
+                    _check_colours(image, classes, encoding)
             return classes.to_ids(ids if ids.ndim == 2 else ids[..., 0], encoding)
         except _UNREADABLE as error:
             raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG") from error
@@ -103,10 +137,57 @@ def resize_to_nearest(ids: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[
     return ids if ids.shape[::-1] == size else cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
 
 
+def _end(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(_END, path.stat().st_size), os.SEEK_END)
+        return file.read()
+
+
 def _regular(path: Path) -> Path:
     if path.exists() and not path.is_file():
         raise OSError("no regular file")  # a pipe would be waited for
     return path
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # what damaged EXIF makes Pillow stumble over is not enumerable, and no viewer minds it
+        return None
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    if image.mode in _GREY_OF_16_BITS:
+        grey = np.asarray(image).clip(0, 2**16 - 1).astype(np.uint32)
+        image = Image.fromarray(((grey * 255 + 2**15) // (2**16 - 1)).astype(np.uint8))
+    image = image.convert("RGB")
+    pixels = np.asarray(image)
+    if pixels.any() and np.count_nonzero(pixels > _DARKEST) <= _DEFECTIVE * pixels.size:
+        raise OSError(
+            "16 bits of which it uses the lower 14 at most, as cameras store them, so that it is dark; scale it to 16, or write 8"
+        )
+    return image
+
+
+def _check_upright(image: Image.Image) -> None:
+    if _turn(image) is not None:
+        raise DataError("a label that its EXIF says to turn; expected one that is stored upright, as its image is seen")
+
+
+def _check_colours(image: Image.Image, classes: ClassSet, encoding: str) -> None:
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    odd = {index: f"painted as {name}" for index, name in classes.painted_otherwise(palette, encoding).items()}
+    if (palette == palette[:, :1]).all():  # ids as greys, to which a tool that saves space gave other indices
+        odd |= {
+            index: f"the grey {grey}" for index, (grey, *_) in enumerate(palette.tolist()) if grey not in (0, index)
+        }
+    used = image.histogram() if odd else []
+    wrong = [f"{index} is {what}" for index, what in sorted(odd.items()) if used[index]]
+    if wrong:
+        raise DataError(
+            f"a palette of class colours or greys whose indices are no {encoding}: {', '.join(wrong[:3])}; expected the index to be the "
+            "id: take the files that hold ids, or write the ids without a palette"
+        )
 
 
 def _check_form(file: BinaryIO, image: Image.Image, form: _Form, encoding: str) -> None:

@@ -5,10 +5,12 @@ that a wrong folder is reported before anything heavy starts.
 """
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, Literal, Self
 
@@ -17,8 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
+from zsda.core.digests import content_digests
 from zsda.core.errors import DataError
 from zsda.core.files import digest
+from zsda.core.records import printable
 from zsda.data.labels import CITYSCAPES, IGNORE, ClassSet
 from zsda.data.reader import FROM_DISK, Reader, resize_to_nearest
 
@@ -27,6 +31,11 @@ _log = logging.getLogger(__name__)
 WAY_OUT = 'see "Data layout" in the README, or run with world=miniature'
 ENCODINGS = ("labelIds", "labelTrainIds")
 """Those of which the official downloads of Cityscapes and ACDC have files; the first is preferred."""
+
+_IMAGES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"),
+    *(".avif", ".heic", ".tga"),
+)
 
 LabelSizes = Literal["equal", "resized", "own"]
 """``equal``: a label of another size than its image is an error. ``resized``: it is brought to the size of the image, to the
@@ -53,20 +62,63 @@ class Sample:
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:
-    """Tells sets of files apart by their keys and sizes in bytes, without reading them; the same wherever they lie."""
-    sizes = [(sample.key, _size(sample.image), _size(sample.label)) for sample in samples]
-    return digest(repr(sizes).encode())
+    """Tells sets apart by their keys and the contents of their files; the same wherever they lie.
+
+    What cannot be read counts as nothing: it is left out, with its name, when it is needed.
+    """
+    contents = content_digests(path for s in samples for path in (s.image, s.label) if path is not None)
+    known = [(s.key, contents[s.image], None if s.label is None else contents[s.label]) for s in samples]
+    return digest(repr(known).encode())
 
 
-def _size(path: Path | None) -> int | None:
-    try:
-        return None if path is None else path.stat().st_size
-    except OSError:  # is left out, with its name, when it is read
-        return None
+def images_below(folder: Path) -> Iterator[Path]:
+    """Walks the images below a folder, at any depth, in any format and case of the ending, in order.
+
+    Hidden files and folders are left out, such as the ``._x.png`` of macOS; links to folders are not followed.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"{error.filename}: the folder cannot be listed ({error.strerror}); expected one that this user may read"
+        )
+
+    for path, inner, names in os.walk(folder, onerror=refuse):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().endswith(_IMAGES):
+                yield Path(path, name)
+
+
+def warn_of_unused(what: str, folder: Path, used: Sequence[Path], expected: str) -> None:
+    """Counts in a warning the images below a folder that are not used, and names the first.
+
+    Args:
+        what: how the message calls the set.
+        folder: of the images.
+        used: those that are.
+        expected: what would be used.
+    """
+    # Of a city that is a link to a folder, too.
+    links = [path for path in folder.iterdir() if path.is_symlink() and path.is_dir()] if folder.is_dir() else []
+    unused = sorted({path for place in (folder, *links) for path in images_below(place)} - {*used})
+    if unused:
+        tell(
+            f"{what}: {len(unused)} of {len(unused) + len(used)} images under {folder} are not used, the first is {unused[0]}; expected "
+            f"{expected}"
+        )
+
+
+@cache
+def tell(message: str) -> None:
+    """Warns of a set, once however often it is listed."""
+    _log.warning("%s", printable(message))
 
 
 def find_images(what: str, root: Path, folder: str, pattern: str, way_out: str = WAY_OUT) -> list[Path]:
-    """Lists the images of one folder in order, hidden ones left out.
+    """Lists the images of one folder in order, hidden ones left out; warns of others that are there.
 
     Args:
         what: how the message calls the set.
@@ -76,13 +128,14 @@ def find_images(what: str, root: Path, folder: str, pattern: str, way_out: str =
         way_out: what the message advises.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or a folder cannot be listed.
     """
     if not root.is_dir():
         raise DataError(f"{what}: no folder {root}; expected {folder}/{pattern} in it; {way_out}")
     images = sorted(path for path in (root / folder).glob(pattern) if not path.name.startswith("."))  # ._x.png of macOS
     if not images:
         raise DataError(f"{what}: no images under {root}; expected {folder}/{pattern}; {way_out}")
+    warn_of_unused(what, root / folder, images, f"names as {folder}/{pattern}")
     return images
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -71,6 +72,10 @@ class TrainingData(L.LightningDataModule, ABC):
     @abstractmethod
     def fingerprints(self) -> dict[str, str]:
         """Returns name -> what tells its files from others; see `zsda.data.samples.fingerprint`."""
+
+    @abstractmethod
+    def label_files(self) -> list[Path]:
+        """Returns where the labels lie that are trained on."""
 
     def share(self, world: int) -> int:
         """Returns how many scenes of a batch each of ``world`` processes takes.

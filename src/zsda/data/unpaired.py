@@ -159,6 +159,11 @@ class UnpairedData(TrainingData):
         """Returns name -> what tells its files from others."""
         return {name: fingerprint(dataset.samples) for name, dataset in self.images.items()}
 
+    def label_files(self) -> list[Path]:
+        """Returns where the labels lie that are trained on."""
+        samples = [sample for dataset in self.images.values() for sample in dataset.samples]
+        return [sample.label for sample in samples if sample.label is not None]
+
     def train_dataloader(self) -> CombinedLoader:
         """Returns shuffled images of each part, as many batches of each.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from zsda.core.errors import ConfigError, DataError
+from zsda.core.errors import ConfigError, DataError, ModelError
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import ClassSet
@@ -161,6 +161,7 @@ class EvaluationTask(L.LightningModule):
         scores: of each setting so far.
         faults: the damaged files met so far.
         final: setting -> plain scores, once the evaluation is over.
+        finite: whether all outputs of the network were, once the evaluation is over.
     """
 
     def __init__(
@@ -177,11 +178,16 @@ class EvaluationTask(L.LightningModule):
         self.scores = SetScores(classes, sets, protocol)
         self.faults = FaultLog()
         self.final: dict[str, dict[str, Any]] = {}
+        self.finite = True
+        self._all_finite: Tensor | None = None  # on the device, which is not waited for at every image
         self._classes, self._protocol, self._inference, self._masks = classes, protocol, inference, masks
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits."""
-        return self.model(images.contiguous(memory_format=torch.channels_last))
+        logits: Tensor = self.model(images.contiguous(memory_format=torch.channels_last))
+        finite = logits.isfinite().all()
+        self._all_finite = finite if self._all_finite is None else self._all_finite & finite
+        return logits
 
     def test_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
         """Scores ``image``, [B, 3, h, w] or a list of [3, h, w], against the list ``mask`` of [H, W]."""
@@ -202,6 +208,8 @@ class EvaluationTask(L.LightningModule):
             name: plain_scores(scores, self._classes, self._protocol.absent) for name, scores in results.items()
         }
         self.faults.gather()
+        own = self._all_finite is None or bool(self._all_finite)
+        self.finite = self.trainer.strategy.reduce_boolean_decision(own, all=True)
 
 
 def evaluate(task: EvaluationTask, data: EvaluationData, trainer: L.Trainer) -> dict[str, dict[str, Any]]:
@@ -214,8 +222,14 @@ def evaluate(task: EvaluationTask, data: EvaluationData, trainer: L.Trainer) -> 
 
     Raises:
         DataError: a setting without a single labelled pixel that could be scored.
+        ModelError: outputs of the network are not finite.
     """
     trainer.test(task, datamodule=data, verbose=False)
+    if not task.finite:
+        raise ModelError(
+            f"the network's outputs are not finite (NaN or infinity) at precision {trainer.precision}; try trainer.precision=32-true, or "
+            "other weights"
+        )
     for name, scores in task.final.items():
         if scores["accuracy"] is None:
             reasons = "; ".join(task.faults.messages[:3]) or "all pixels are ignored"

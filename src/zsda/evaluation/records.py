@@ -12,7 +12,7 @@ from pydantic import Field
 from zsda.core.errors import StoreError
 from zsda.core.files import to_json, write_atomic
 from zsda.core.records import PlainName, Record, read_record
-from zsda.core.run_records import ClassesRecord
+from zsda.core.run_records import ClassesRecord, Plain
 
 SUMMARY = ("miou", "miou_present", "accuracy")
 """Scores that sum up a setting."""
@@ -51,14 +51,17 @@ class Evaluated(Record):
         title: as tables call it.
         weights: the file of the network's weights.
         weights_digest: its SHA-256.
+        network: what network it is; empty where that is not known.
         protocol: by which it was scored.
         precision: of the network.
         size: height, width that the network saw, of several the largest.
         scales: heights, widths that were summed over; empty for one size.
         mirror: whether mirrored images were summed, too.
         classes: what was told apart.
-        files: setting -> fingerprint of its images and labels.
+        files: setting -> fingerprint of the contents of its images and labels.
         images: setting -> how many.
+        names: setting -> digest of the names of its images.
+        roots: setting -> the folder that they lay in.
         generated_sets: setting -> the generated set that its images are from.
         left_out: damaged files that were not scored.
         provenance: command, time, host and versions.
@@ -67,6 +70,7 @@ class Evaluated(Record):
     title: str
     weights: str
     weights_digest: str
+    network: dict[str, Plain] = Field(default_factory=dict)
     protocol: PlainName
     precision: str
     size: list[int]
@@ -75,6 +79,8 @@ class Evaluated(Record):
     classes: ClassesRecord
     files: dict[PlainName, str]
     images: dict[PlainName, int]
+    names: dict[PlainName, str] = Field(default_factory=dict)
+    roots: dict[PlainName, str] = Field(default_factory=dict)
     generated_sets: dict[PlainName, PlainName] = Field(default_factory=dict)
     left_out: list[str]
     provenance: dict[str, Any]
@@ -126,6 +132,55 @@ def _read_known(kind: type[E], path: Path, conditions: Mapping[str, Any]) -> E |
     return found if same and not found.left_out else None
 
 
+_ASKED = ("size", "classes", "generated_sets")
+"""What a command line decides; the protocol stands in the name of the folder."""
+
+
+def check_replaced(folder: Path, about: Mapping[str, Any], shared: bool = True) -> list[str]:
+    """Refuses to write over the result of another evaluation.
+
+    Of the same, weights and files may have changed since, and the precision follows the machine.
+
+    Args:
+        folder: where results are, or will be.
+        about: what will be written there, of `Evaluated`.
+        shared: whether it may hold the result of another network; otherwise it is this one's own, wherever it lay then.
+
+    Returns:
+        In what the result differs that is there and is replaced; empty if it does not, or none is there.
+
+    Raises:
+        StoreError: it is of other weights, images or classes, or at another size.
+    """
+    now, changed = {"generated_sets": {}, **json.loads(to_json(about))}, list[str]()
+    for name, kind in (("scores.json", ScoresFile), ("epochs.json", EpochsFile)):
+        try:
+            found = read_scores_file(kind, folder / name).model_dump()
+        except StoreError:
+            continue
+        another = [key for key in _ASKED if found[key] != now[key]]
+        if shared and found["network"] and found["network"] != now["network"]:
+            another.append("network")
+        if shared and found["weights_digest"] != now["weights_digest"] and found["weights"] != now["weights"]:
+            another.append("weights")
+        another += [f"images of {setting}" for setting in found["files"] if _are_others(setting, found, now)]
+        if another:
+            raise StoreError(
+                f"{folder} holds the result of other {', '.join(sorted(another))}; give out=FOLDER to keep both, or delete it"
+            )
+        changed += [key for key in ("weights_digest", "files", "precision") if found[key] != now[key]]
+    return [key.removesuffix("_digest") for key in dict.fromkeys(changed)]
+
+
+def _are_others(setting: str, found: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Tells whether a setting showed other images, and not the same ones before they were mended."""
+    if setting not in now["files"] or found["files"][setting] == now["files"][setting]:
+        return False
+    names, root = now["names"][setting], now["roots"][setting]
+    # An earlier version recorded neither.
+    return found["names"].get(setting, names) != names or found["roots"].get(setting, root) != root
+
+
 def read_scores_file(kind: type[E], path: Path) -> E:
     """Reads ``scores.json`` or ``epochs.json``.
 
@@ -133,7 +188,7 @@ def read_scores_file(kind: type[E], path: Path) -> E:
         StoreError: the file is missing, or not what ``zsda.eval`` wrote.
     """
     way_out = "it is not what python -m zsda.eval wrote: evaluate this run again"
-    found = read_record(kind, path, way_out, told=["left_out", "provenance", "title", "weights"])
+    found = read_record(kind, path, way_out, told=["left_out", "provenance", "title", "weights", "roots"])
     tables = found.epochs.values() if isinstance(found, EpochsFile) else [getattr(found, "settings", {})]
     if not found.files or not tables or any(table.keys() != found.files.keys() for table in tables):
         raise StoreError(f"{path}: its scores are not those of the settings in files; {way_out}")

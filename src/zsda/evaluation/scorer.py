@@ -1,5 +1,6 @@
 """Evaluating one network after the other on the same settings, each result in a folder of its own."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 
-from zsda.core.files import file_digest
+from zsda.core.files import digest, file_digest, remove_parts
 from zsda.core.provenance import provenance
 from zsda.core.trained import TrainedNetwork
 from zsda.data.classes import find_classes
@@ -18,8 +19,10 @@ from zsda.data.samples import SegmentationDataset, fingerprint
 from zsda.evaluation.inference import EvaluationTask, evaluate, inference_by
 from zsda.evaluation.pictures import write_confusions
 from zsda.evaluation.protocols import Protocol
-from zsda.evaluation.records import SUMMARY, read_epochs, read_scores, write_epochs, write_scores
+from zsda.evaluation.records import SUMMARY, check_replaced, read_epochs, read_scores, write_epochs, write_scores
 from zsda.models.weights import load_trained
+
+_log = logging.getLogger(__name__)
 
 
 class Scored(NamedTuple):
@@ -70,8 +73,30 @@ class Scorer:
         self._batch_size, self._num_workers, self._masks = batch_size, num_workers, masks
         self._precision = trainer(logger=False, enable_checkpointing=False).precision
         self._files = {name: fingerprint(dataset.samples) for name, dataset in datasets.items()}
+        keys = {name: [sample.key for sample in dataset.samples] for name, dataset in datasets.items()}
+        self._names = {name: digest(repr(found).encode()) for name, found in keys.items()}
         # The setting is called alike for every domain, so the scores must tell whose images it was.
         self._sets = {name: data.name for name, data in datasets.items() if isinstance(data, GeneratedSet)}
+
+    def check(self, network: TrainedNetwork, epochs: bool = False, shared: bool = True) -> None:
+        """Refuses a network that is not whole, or whose result would take the place of another one's; says what it replaces of its own.
+
+        Args:
+            network: to be scored.
+            epochs: whether every epoch of it will be.
+            shared: whether its ``out`` may hold results of others; otherwise it is the one that the network has by default.
+
+        Raises:
+            ConfigError: the network's classes are no set of classes.
+            ModelError: weights are not there, or no longer what their training wrote.
+            StoreError: the folder holds the result of another evaluation.
+        """
+        network.check(network.weights, *(network.epochs.values() if epochs else []))
+        _, folder = self._place(network)
+        remove_parts(folder, below=True)
+        changed = check_replaced(folder, self._about(network, []), shared)
+        if changed:
+            _log.info("%s: scored before with other %s, scored again", folder, ", ".join(changed))
 
     def score(self, network: TrainedNetwork, known: bool = False) -> Scored:
         """Scores one network and writes ``<out>/<settings>_<protocol>/``.
@@ -157,9 +182,12 @@ class Scorer:
         return {
             **self._conditions(network),
             "title": self._place(network)[0],
-            "weights": str(network.weights),
+            "weights": str(network.weights.resolve()),
             "weights_digest": file_digest(network.weights),
+            "network": network.network,
             "images": {name: len(dataset) for name, dataset in self._datasets.items()},
+            "names": self._names,
+            "roots": {name: str(dataset.root.resolve()) for name, dataset in self._datasets.items()},
             "left_out": left_out,
             "provenance": provenance(),
         }

@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from zsda.core.errors import StoreError
-from zsda.core.files import describe_os_error, digest, read_regular, to_json, write_atomic
+from zsda.core.files import describe_os_error, digest, read_regular, remove_parts, to_json, write_atomic
 from zsda.core.records import Record, read_plain
 from zsda.core.settings import differences
 from zsda.generation.gates import Rejected
@@ -122,9 +122,7 @@ class GeneratedStore:
         Raises:
             StoreError: the file system refuses.
         """
-        for leftover in self.root.rglob(".*.part"):
-            if not leftover.is_dir():
-                leftover.unlink(missing_ok=True)
+        remove_parts(self.root, below=True, owned=True)
         if not (self.root / "generation.json").exists():
             return
         records = self._read()

@@ -1,10 +1,12 @@
 """Reading and writing weights: plain tensors, never anything that is executed."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from zsda.core.errors import ModelError
@@ -29,23 +31,42 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Reads a state dict from ``.safetensors``, a PyTorch file or a checkpoint of the papers; says what else stood in the last.
 
     Raises:
-        ModelError: the file is missing, damaged, or holds more than tensors and plain values.
+        ModelError: the file is missing, damaged, holds more than tensors and plain values, or numbers that are not finite.
     """
     check_weights(path)
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    state, report = read_published(path)
-    if report.others:
-        _log.info("read %s", report)
+        state, others = _read_safetensors(path), None
+    else:
+        state, report = read_published(path)
+        others = report if report.others else None
+    broken = not_finite(state)
+    if broken:
+        more = f" (and {len(broken) - 1} more of its {len(state)} tensors)" if len(broken) > 1 else ""
+        raise ModelError(
+            f"{path}: {broken[0]}{more} holds NaN or infinity, of a training that failed or a damaged file; expected other weights"
+        )
+    if others is not None:
+        _log.info("read %s", others)
     return state
+
+
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Returns the names of the tensors that hold NaN or infinity."""
+    numbers = {key: value for key, value in state.items() if value.is_floating_point()}
+    if not numbers:
+        return []
+    # One question for all: each is a wait for the device.
+    finite = torch.stack([value.isfinite().all() for value in numbers.values()]).tolist()
+    return [key for key, good in zip(numbers, finite, strict=True) if not good]
 
 
 def load_trained(trained: TrainedNetwork) -> nn.Module:
     """Returns a trained network with its weights, images [B, 3, H, W] -> logits [B, C, H, W].
 
     Raises:
-        ModelError: the file is no weights, or those of another network.
+        ModelError: the file is no weights, those of another network, or no longer what its training wrote.
     """
+    trained.check(trained.weights)
     network: nn.Module = trained.build()
     load_weights(network, trained.weights)
     return network

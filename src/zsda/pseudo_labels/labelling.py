@@ -154,10 +154,18 @@ class LabellingTask(L.LightningModule):
             data.done = found["batches"]
 
     def predict_step(self, batch: dict[str, Any], index: int) -> int:
-        """Labels a batch, and returns how many are done; every process calls it as often."""
+        """Labels a batch, and returns how many are done; every process calls it as often.
+
+        Raises:
+            ModelError: the network's outputs are not finite.
+        """
         world, own = self.trainer.world_size, self.global_rank
         first = self._data.done + index * world
         probabilities = self._probabilities(batch["image"]) if self.faults.take(batch) else None
+        if probabilities is not None and not probabilities.isfinite().all():
+            raise ModelError(
+                f"the network's outputs are not finite (NaN or infinity) for batch {first + own}; expected other weights"
+            )
         labels: Tensor | None = None
         for turn in range(world):
             if turn == own and probabilities is not None:

@@ -15,6 +15,7 @@
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
@@ -164,6 +165,14 @@ class PseudoLabelWriter:
         write_atomic(places.of_images, _compact(rows))
         write_atomic(places.of_classes, _compact(listed))
         self._write_header(len(images))
+
+    def discard(self) -> None:
+        """Removes the labels, of which nothing is kept, so that the folder is begun anew."""
+        for path in self._places.folder.glob(f"*{pseudo_label('')}"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds something else
+            self._places.folder.rmdir()
+        self._places.header.unlink(missing_ok=True)
 
     def _check(self) -> bool:
         """Returns whether the folder is begun and not complete; refuses one that cannot be gone on with."""

@@ -196,10 +196,6 @@ def _newest(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> dict[str,
                 f"{find_protocol(oldest_first[0]['protocol']).words}"
             )
     weights = run.finished_phase().weights
-    if not weights.is_file():
-        raise StoreError(
-            f"{weights}, which was scored, is missing; train this phase again, or choose others with runs=..."
-        )
     if next(iter(owner.values()))["weights_digest"] != file_digest(weights):
         raise StoreError(
             f"{weights} is not what was scored; evaluate again: python -m zsda.eval run={run.path.name} ..."

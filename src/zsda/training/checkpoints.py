@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -23,6 +23,8 @@ from zsda.core.files import write_atomic
 from zsda.core.runs import PhaseFolder
 from zsda.core.seeds import hash32
 from zsda.core.signals import ENDING
+from zsda.training.soundness import Soundness, in_any_process
+from zsda.training.task import TrainingTask
 
 _ANEW = "delete it to start this phase anew"
 _PARTS = {
@@ -101,19 +103,27 @@ class RotatingCheckpoints(TorchCheckpointIO):
 
 
 class Checkpoints(Checkpoint):
-    """Writes a checkpoint at the end of each epoch, every so often between, and before a signal ends the process.
+    """Writes a checkpoint at the end of each epoch, every so often between, and before a signal ends the process; none of nothing.
 
     SIGINT, SIGTERM and SIGUSR1 let the running step, and a running validation, end first. Under several processes one that is
     told, or whose time has come, speaks for all.
 
     Args:
         folder: of the phase.
+        soundness: says whether the training is one to go on with.
         every_steps: between two checkpoints within an epoch; None looks at the time alone.
         every_minutes: the same in minutes; None looks at the steps alone.
     """
 
-    def __init__(self, folder: PhaseFolder, every_steps: int | None = None, every_minutes: float | None = None) -> None:
-        self._folder, self._every_steps, self._every_minutes = folder, every_steps, every_minutes
+    def __init__(
+        self,
+        folder: PhaseFolder,
+        soundness: Soundness,
+        every_steps: int | None = None,
+        every_minutes: float | None = None,
+    ) -> None:
+        self._folder, self._soundness = folder, soundness
+        self._every_steps, self._every_minutes = every_steps, every_minutes
         self._told: signal.Signals | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -121,6 +131,7 @@ class Checkpoints(Checkpoint):
         self._saved = self._seen = trainer.global_step
         self._clock = time.monotonic()
         if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
             for number in ENDING:  # Lightning puts back those of before at the end of the fit
                 signal.signal(number, self._tell)
 
@@ -137,31 +148,49 @@ class Checkpoints(Checkpoint):
         if trainer.global_step == self._seen or trainer.is_last_batch or trainer.should_stop:
             return
         self._seen = trainer.global_step
-        if _any(trainer, self._told is not None or self._is_due(trainer)):
-            self._save(trainer)
+        if in_any_process(trainer, self._told is not None or self._is_due(trainer)):
+            self._save(trainer, cast(TrainingTask, pl_module))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes one."""
-        self._save(trainer)
+        self._save(trainer, cast(TrainingTask, pl_module))
 
     def _is_due(self, trainer: L.Trainer) -> bool:
         by_steps = self._every_steps is not None and trainer.global_step - self._saved >= self._every_steps
         passed = (time.monotonic() - self._clock) / 60
         return by_steps or (self._every_minutes is not None and passed >= self._every_minutes)
 
-    def _save(self, trainer: L.Trainer) -> None:
-        trainer.save_checkpoint(self._folder.checkpoint, weights_only=False)
+    def _save(self, trainer: L.Trainer, task: TrainingTask) -> None:
+        self._soundness.check(trainer, task)
+        keeps = self._soundness.has_learnt(trainer, task)
+        if keeps:
+            trainer.save_checkpoint(self._folder.checkpoint, weights_only=False)
         self._saved, self._clock = trainer.global_step, time.monotonic()
-        if _any(trainer, self._told is not None):
+        if in_any_process(trainer, self._told is not None):
+            goes_on = "which goes on from there" if keeps else "which had learnt nothing yet and starts anew"
             raise StoppedError(
                 self._told or signal.SIGTERM,
-                f"stopped at step {trainer.global_step} of the phase {self._folder.path.name}, which goes on from there when it is "
-                "started again with the same words",
+                f"stopped at step {trainer.global_step} of the phase {self._folder.path.name}, {goes_on} when it is started again with the "
+                "same words",
             )
 
-    def _tell(self, number: int, _frame: FrameType | None) -> None:
-        if self._told is not None and number == signal.SIGINT:  # impatient
-            raise KeyboardInterrupt
+    def end_if_told(self, trainer: L.Trainer) -> None:
+        """Ends what follows a training that was told to end after its last checkpoint.
+
+        Raises:
+            StoppedError: it was, or another process of it.
+        """
+        if in_any_process(trainer, self._told is not None):
+            raise StoppedError(
+                self._told or signal.SIGTERM,
+                f"stopped after the phase {self._folder.path.name}, which is finished; started again with the same words it makes what is "
+                "missing",
+            )
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        impatient = self._told is not None and number == signal.SIGINT
+        if impatient and callable(self._before):
+            self._before(number, frame)
         self._told = signal.Signals(number)
 
 
@@ -233,11 +262,6 @@ def _random_states(checkpoint: dict[str, Any]) -> Any:  # noqa: ANN401 - whateve
         return checkpoint["callbacks"][Resumption.__name__]["random"]
     except (KeyError, TypeError):
         return None
-
-
-def _any(trainer: L.Trainer, own: bool) -> bool:
-    """Tells whether something is so in any of the processes."""
-    return own if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(own, all=False)
 
 
 def _random_state() -> dict[str, Any]:

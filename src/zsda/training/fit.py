@@ -16,6 +16,7 @@ from zsda.core.runs import PhaseFolder
 from zsda.models.weights import save_weights
 from zsda.training.callbacks import AfterStep, EpochLines, KeepEpochs, StepLimit
 from zsda.training.checkpoints import Checkpoints, Resumption, RotatingCheckpoints
+from zsda.training.soundness import Soundness
 from zsda.training.task import TrainingTask
 
 _log = logging.getLogger(__name__)
@@ -91,7 +92,9 @@ def fit(
         The task as it ended.
 
     Raises:
-        ConfigError: there is no memory for a step.
+        ConfigError: there is no memory for a step, or a learning rate that makes no sense.
+        DivergedError: a loss, a rate or a weight is NaN or infinite.
+        DataError: there was an epoch without one labelled pixel in a good file.
         StoreError: the checkpoint cannot be taken up, or the folder cannot be written.
         StoppedError: a signal ended it.
     """
@@ -99,14 +102,19 @@ def fit(
     torch.backends.cudnn.deterministic = True  # as published
     task = make_task().train()  # a phase before may have left the network in evaluation mode
     started = time.monotonic()
-    trainer = _trainer(length, seed, engine, folder)
+    soundness = Soundness(folder)
+    checkpoints = Checkpoints(folder, soundness, engine.every_steps, engine.every_minutes)
+    trainer = _trainer(length, seed, engine, folder, [soundness, checkpoints])
     resume = next((path for path in (folder.checkpoint, folder.checkpoint_before) if path.is_file()), None)
     if resume is not None:
         _log.info("resuming from %s", resume)
+    elif trainer.is_global_zero:
+        folder.start_anew()
     try:
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except torch.OutOfMemoryError as error:
         raise ConfigError("no memory for a training step; lower data.batch_size or data.transform.crop") from error
+    soundness.check(trainer, task)  # a checkpoint may have been the last of it already
     if trainer.is_global_zero:
         for name, network in task.networks().items():
             save_weights(network, folder.network(name))
@@ -122,10 +130,11 @@ def fit(
             )
         )
     trainer.strategy.barrier()
+    checkpoints.end_if_told(trainer)
     return task
 
 
-def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder) -> L.Trainer:
+def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder, watching: Sequence[Callback]) -> L.Trainer:
     loggers = [make(save_dir=folder.path) for make in engine.loggers]
     callbacks: list[Callback] = [LearningRateMonitor()] if loggers else []
     if engine.keep_every is not None:
@@ -136,11 +145,11 @@ def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder) -> 
         max_epochs=length.count if length.unit == "epoch" else -1,
         callbacks=[
             AfterStep(),
+            *watching,
             *callbacks,
             RichProgressBar(leave=True),
             EpochLines(),
             Resumption(seed),
-            Checkpoints(folder, engine.every_steps, engine.every_minutes),
         ],
         logger=loggers,
         plugins=[RotatingCheckpoints(folder)],

@@ -127,14 +127,7 @@ class OneCycle:
 
 
 def _for_each_group(optimizer: Optimizer, factor: Callable[[float, int], float]) -> LambdaLR:
-    """Returns a schedule in which ``factor`` of a group's base rate and a count gives what the base is multiplied by.
-
-    Raises:
-        ConfigError: a base rate is 0, or less.
-    """
-    for group in optimizer.param_groups:
-        if not group["lr"] > 0:
-            raise ConfigError(f"a learning rate of {float(group['lr']):g}; expected more than 0, see optimizer.lr")
+    """Returns a schedule in which ``factor`` of a group's base rate, above 0, and a count gives what the base is multiplied by."""
     factors: list[Callable[[int], float]] = [functools.partial(factor, group["lr"]) for group in optimizer.param_groups]
     return LambdaLR(optimizer, factors)
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
-from zsda.core.errors import StoreError
+from zsda.core.errors import ConfigError, StoreError
 from zsda.data.faults import FaultLog
+from zsda.data.labels import IGNORE
 from zsda.training.ema import Average
 from zsda.training.schedules import Horizon, Schedule
 
@@ -32,6 +33,7 @@ class TrainingTask(L.LightningModule, ABC):
         faults: the damaged files met so far.
         watched: ``val/<set>/<score>`` -> the last value.
         averages: averaged copies of networks, each moved on after every step of the optimisers.
+        learnt: whether any of the batches that `take` saw since this was None could teach something, in this process, bool [].
     """
 
     artefacts: ClassVar[Sequence[str]] = ("weights",)
@@ -42,6 +44,7 @@ class TrainingTask(L.LightningModule, ABC):
         self.faults = FaultLog()
         self.watched: dict[str, float] = {}
         self.averages = nn.ModuleList()
+        self.learnt: Tensor | None = None
 
     @abstractmethod
     def networks(self) -> Mapping[str, nn.Module]:
@@ -60,14 +63,20 @@ class TrainingTask(L.LightningModule, ABC):
     def take(self, *batches: dict[str, Any]) -> bool:
         """Notes the damaged files of the parts of a training batch; returns whether something good is left in each, in every process.
 
-        To be called by all processes.
+        To be called by all processes. Parts with a ``mask`` teach something if any of its pixels is not ignored, others always.
         """
         good = [self.faults.take(batch) for batch in batches]  # each must be looked at
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return all(good)
-        everywhere = torch.tensor(all(good), dtype=torch.uint8, device=self.device)
-        distributed.all_reduce(everywhere, op=distributed.ReduceOp.MIN)
-        return bool(everywhere)
+        usable = all(good)
+        if distributed.is_available() and distributed.is_initialized():
+            everywhere = torch.tensor(usable, dtype=torch.uint8, device=self.device)
+            distributed.all_reduce(everywhere, op=distributed.ReduceOp.MIN)
+            usable = bool(everywhere)
+        masks = [batch["mask"] for batch in batches if "mask" in batch]
+        # Not asked for here, which would wait for the device.
+        labelled = torch.stack([(mask != IGNORE).any() for mask in masks]).any() if masks else torch.tensor(True)
+        now = labelled.to(self.device) & usable
+        self.learnt = now if self.learnt is None else self.learnt | now
+        return usable
 
     def nothing(self) -> Tensor:
         """Returns a loss that teaches nothing, for a batch of damaged files only.
@@ -78,8 +87,19 @@ class TrainingTask(L.LightningModule, ABC):
         return sum((0 * parameter.sum() for parameter in trained), start=torch.zeros((), device=self.device))
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's union
-        """Builds the optimisers and a schedule for each."""
-        optimizers = self.make_optimizers()
+        """Builds the optimisers and a schedule for each.
+
+        Raises:
+            ConfigError: an optimiser refuses its numbers, or a rate is not finite.
+        """
+        try:
+            optimizers = self.make_optimizers()
+        except ValueError as error:
+            raise ConfigError(f"optimizer: {error}") from error
+        rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+        odd = [rate for rate in rates if not 0 < rate < math.inf]
+        if odd:
+            raise ConfigError(f"a learning rate of {odd[0]:g}; expected more than 0, and finite, see optimizer.lr")
         self.trainer.fit_loop.setup_data()
         steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         horizon = Horizon(self._horizon, self._unit, steps, lr=optimizers[0].param_groups[0]["lr"])

@@ -5,11 +5,13 @@ import math
 from functools import partial
 
 import lightning as L
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
+from zsda.core.errors import DataError
 from zsda.core.runs import PhaseFolder
 from zsda.data.faults import Fault
 from zsda.training.fit import Engine, Length, fit
@@ -109,6 +111,23 @@ def trained(kind, network, batches, folder, prepare=None, **more):
     )
     task = fit(make, Data(batches), Length(STEPS, "step"), 1, engine, PhaseFolder(folder))
     return task, logged
+
+
+def untaught(kind, network, batches, folder, prepare=None, **more):
+    """Trains on batches of which each lacks a part, which ends with the epoch; returns the task as it ended, after as many steps."""
+    tasks = []
+
+    def keep(task):
+        tasks.append(task)
+        if prepare is not None:
+            prepare(task)
+
+    with pytest.raises(DataError, match=r"epoch 1: not one labelled pixel could be read: a.png: cannot be decoded"):
+        trained(kind, network, batches, folder, keep, **more)
+    (task,) = tasks
+    assert task.steps == STEPS
+    assert not any(name.startswith("train/") for name in task.trainer.callback_metrics)
+    return task
 
 
 def published_adam(network, lr=LR):

@@ -97,11 +97,16 @@ class WarmUp(UnpairedTask):
         source_weight: of the cross entropy.
         entropy_weight: of the entropy; 0 does not look at unlabelled images.
         task: the arguments of `UnpairedTask`.
+
+    Raises:
+        ConfigError: a weight that makes no sense, or both are 0.
     """
 
     def __init__(self, *, source_weight: float = 1.0, entropy_weight: float = 0.0, **task: Any) -> None:  # noqa: ANN401 - those of the base
         super().__init__(**task)
         check_weights(source_weight=source_weight, entropy_weight=entropy_weight)
+        if not source_weight and not entropy_weight:
+            raise ConfigError("task.source_weight and task.entropy_weight are both 0; expected one above")
         self._source_weight, self._entropy_weight = source_weight, entropy_weight
 
     def terms(self, batch: Mapping[str, Any]) -> Mapping[str, Term]:

@@ -3,13 +3,12 @@
 <root>/**/<frame>.{png,jpg,jpeg}    in any case of the ending
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 from zsda.core.errors import ConfigError, DataError
 from zsda.data.classes import find_classes
-from zsda.data.samples import Sample, SegmentationDataset
+from zsda.data.samples import Sample, SegmentationDataset, images_below, warn_of_unused
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
@@ -25,18 +24,16 @@ def folder_samples(root: Path) -> list[Sample]:
     if not root.is_dir():
         raise DataError(f"no folder {root}; expected one that holds images, PNG or JPEG")
     found: dict[str, Path] = {}
-    for folder, inner, names in os.walk(root):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        for name in sorted(names):
-            image = Path(folder, name)
-            if name.startswith(".") or image.suffix.lower() not in _ENDINGS:
-                continue
-            key = image.relative_to(root).with_suffix("").as_posix()
-            if key in found:
-                raise DataError(f"{found[key]} and {image} would both be {key}; expected a name of its own for each")
-            found[key] = image
+    for image in images_below(root):
+        if image.suffix.lower() not in _ENDINGS:
+            continue
+        key = image.relative_to(root).with_suffix("").as_posix()
+        if key in found:
+            raise DataError(f"{found[key]} and {image} would both be {key}; expected a name of its own for each")
+        found[key] = image
     if not found:
         raise DataError(f"no images under {root}; expected PNG or JPEG files in it, at any depth")
+    warn_of_unused(f"folder {root.name}", root, list(found.values()), "PNG or JPEG, without links to folders")
     return [Sample(key, found[key]) for key in sorted(found)]
 
 

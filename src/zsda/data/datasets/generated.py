@@ -7,16 +7,18 @@ A world that is rendered has the same for its oracle: the scenes as they really 
 
 import filecmp
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zsda.core.digests import content_digests
 from zsda.core.errors import ConfigError, DataError
 from zsda.core.files import read_regular
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX
 from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
-from zsda.data.samples import Sample, SegmentationDataset, find_images, frame_key
+from zsda.data.samples import Sample, SegmentationDataset, find_images, frame_key, tell
 from zsda.data.set_names import ORACLE, set_name
 
 _DECODED = 8  # images of a set whose pixels are compared with those of their source: a set of originals saved anew shows in any
@@ -116,7 +118,35 @@ def generated_samples(
             f"published code links the {split} split of Cityscapes into its sets: edits of it are made by python -m zsda.generate "
             f"split={split}, with another domain.name= where the set is not from there"
         )
+    _warn_of_changed(root, {image: by_key[frame_key(image, SUFFIX)].image for image in images})
     return samples
+
+
+def _warn_of_changed(root: Path, made_of: Mapping[Path, Path]) -> None:
+    """Warns of images that are not what the manifest tells of them, or whose source is not; a set without one is from elsewhere."""
+    lines = {str(line.get("source")): line for line in _manifest(root)}
+    known = {image: lines[path] for image in made_of if (path := image.relative_to(root).as_posix()) in lines}
+    contents = content_digests(path for image in known for path in (image, made_of[image]))
+    changed = [
+        image
+        for image, line in known.items()
+        if (contents[image], contents[made_of[image]]) != (line.get("digest"), line.get("source_digest"))
+    ]
+    if changed:
+        tell(
+            f"{root.name}: {len(changed)} of {len(made_of)} images are not what python -m zsda.generate made of their source as it is now, "
+            f"the first is {changed[0]}; started again it makes them anew"
+        )
+
+
+def _manifest(root: Path) -> Iterator[dict[str, Any]]:
+    """Yields what can be read of it; what cannot is told where it is needed."""
+    with suppress(OSError):
+        for line in read_regular(root / "manifest.jsonl").splitlines():
+            with suppress(ValueError, RecursionError):
+                record = json.loads(line)
+                if isinstance(record, dict):
+                    yield record
 
 
 def _is_unedited(image: Path, source: Path, decode: bool) -> bool:
