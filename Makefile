@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test bench lint format clean
 
 setup: $(INSTALLED)
 
@@ -21,6 +21,10 @@ demo: $(INSTALLED)
 # Each process takes one thread and about 2 GB.
 test: $(INSTALLED)
 	$(RUN) -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# One thread, and as little else on the machine as can be.
+bench: $(INSTALLED)
+	$(RUN) benchmarks/all.py
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

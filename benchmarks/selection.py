@@ -1,25 +1,23 @@
-"""How long instance-adaptive selection takes against the published procedure, and how much memory it takes over many images.
+"""Instance-adaptive selection of a pair of softmax maps of 768x1536 pixels, and the memory that it takes over many of them.
 
-    python benchmarks/selection.py --out benchmarks/results/selection.json
+    python benchmarks/selection.py
 
-All are given the same two softmax maps of 768x1536 pixels, on one thread, one after the other. The published procedure is rebuilt from
-its description: for each class a list of its threshold and of the confidences of its pixels, as float16, of which NumPy takes a
-quantile. "array" is the same with arrays in place of lists. Both find class and confidence with `torch.max`.
+The published procedure is rebuilt from its description: for each class a list of its threshold and of the confidences of its pixels, as
+float16, of which NumPy takes a quantile. "array" is the same with arrays in place of lists. Both find class and confidence with
+`torch.max`.
 """
 
-import argparse
-import json
 import resource
-import statistics
-import time
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from rounds import Claim, main, medians, ratio, seconds
 
 from zsda.pseudo_labels.selectors import InstanceAdaptiveSelector
 
 CLASSES, SIZE, ALPHA, BETA, GAMMA = 19, (768, 1536), 0.5, 0.9, 8.0
+_IMAGES = 2000
 
 
 class Published:
@@ -68,30 +66,8 @@ def maps(seed):
     return torch.nn.functional.interpolate(coarse, size=SIZE, mode="bilinear").softmax(dim=1)
 
 
-def speed(times):
-    """Median seconds of each, in turn, and whether they agree."""
-    probabilities, ours = maps(0), InstanceAdaptiveSelector(CLASSES, ALPHA, BETA, GAMMA)
-    selectors = {"zsda": ours, "list": Published(as_list), "array": Published(as_array)}
-    taken, labels = {name: [] for name in selectors}, {}
-    for _ in range(times):
-        for name, selector in selectors.items():
-            begin = time.perf_counter()
-            labels[name] = np.asarray(selector.select(probabilities))
-            taken[name].append(time.perf_counter() - begin)
-    seconds = {name: statistics.median(times) for name, times in taken.items()}
-    rivals = ("list", "array")
-    return {
-        "seconds": seconds,
-        "ratio": {name: seconds[name] / seconds["zsda"] for name in rivals},
-        "equal_labels": {name: float((labels[name] == labels["zsda"]).mean()) for name in rivals},
-        "thresholds_differ_by": {
-            n: float(np.abs(selectors[n].thresholds - ours.thresholds.numpy()).max()) for n in rivals
-        },
-    }
-
-
-def memory(images):
-    """Peak resident MB once so many images are selected; three pairs of maps in turn."""
+def memory(images: int) -> dict[int, float]:
+    """Returns peak resident MB once so many images are selected; three pairs of maps in turn."""
     selector, pairs = InstanceAdaptiveSelector(CLASSES, ALPHA, BETA, GAMMA), [maps(seed) for seed in range(3)]
     peaks = {}
     for number in range(0, images, 2):
@@ -101,21 +77,28 @@ def memory(images):
     return peaks
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--times", type=int, default=9)
-    parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
-    torch.set_num_threads(1)
-    machine = {"cpu": torch.backends.cpu.get_cpu_capability(), "torch": torch.__version__, "numpy": np.__version__}
-    peaks = memory(asked.images)  # first, while no list has raised the peak
-    result = {**machine, "threads": 1, **speed(asked.times), "peak_resident_mb_after_images": peaks}
-    text = json.dumps(result, indent=2)
-    print(text)
-    if asked.out:
-        asked.out.write_text(text + "\n")
+def measure(rounds: int) -> tuple[list[Claim], dict[str, Any]]:
+    """Compares pairs of maps, and whether the labels agree."""
+    peaks = memory(_IMAGES)  # first, while no list has raised the peak
+    probabilities, ours = maps(0), InstanceAdaptiveSelector(CLASSES, ALPHA, BETA, GAMMA)
+    selectors = {"zsda": ours, "published": Published(as_list), "array": Published(as_array)}
+    labels = {}
+
+    def select(name: str) -> None:
+        labels[name] = np.asarray(selectors[name].select(probabilities))
+
+    taken = seconds({name: lambda name=name: select(name) for name in selectors}, rounds)
+    behind = {
+        "milliseconds_of_2": medians(taken),
+        "ratio_to_array": ratio(taken, "array", "zsda"),
+        "equal_labels": {name: float((labels[name] == labels["zsda"]).mean()) for name in ("published", "array")},
+        "peak_resident_mb_after_images": peaks,
+    }
+    claims = [
+        Claim("instance-adaptive selection of 768x1536, against the published", ratio(taken, "published", "zsda"), 5)
+    ]
+    return claims, behind
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure)

@@ -1,5 +1,6 @@
-"""What the docs show as Python runs as it stands."""
+"""What the docs show as Python runs as it stands, and what they say of speed is what was measured."""
 
+import json
 import re
 from pathlib import Path
 
@@ -41,3 +42,14 @@ def test_the_example_of_copy_paste_runs(world, tmp_path, monkeypatch, capsys):
     assert (names["pasted_mask"] != names["mask"]).any()
     with Image.open("copy_paste.jpg") as sheet, Image.open(DOCS / "copy_paste.jpg") as shown:
         assert sheet.size == shown.size
+
+
+def test_the_speeds_in_the_readme_are_those_that_were_measured():
+    root = DOCS.parent
+    readme = (root / "README.md").read_text()
+    (name,) = re.findall(r"\(`(benchmarks/results/[\w.-]+\.json)`\)", readme)
+    measured = json.loads((root / name).read_text())
+    assert measured["machine"] in readme
+    rows = [f"| {c['claim']} | {c['ratio']:.1f} | {c['at_least']:g} |" for c in measured["claims"]]
+    assert re.findall(r"^\| .* \| [\d.]+ \| [\d.]+ \|$", readme, re.MULTILINE) == rows
+    assert all(claim["ratio"] >= claim["at_least"] for claim in measured["claims"])

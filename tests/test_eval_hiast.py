@@ -12,8 +12,8 @@ from torchvision.models import resnet101
 from tests.conftest import one_line
 from tests.reference import state_dict
 from zsda.core.files import file_digest
+from zsda.data.colours import normalise
 from zsda.data.datasets.acdc import ACDC
-from zsda.data.transforms import normalise
 from zsda.models.deeplab import DeepLabV2
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -26,7 +26,7 @@ def weights(world):
     weights = state_dict("hiast_deeplabv2_resnet101")
     network = DeepLabV2(19).eval()
     network.load_state_dict(weights)
-    image = normalise(np.asarray(ACDC(world / "ACDC", "night").image(0)))
+    image = normalise(torch.tensor(ACDC(world / "ACDC", "night").pixels(0)))
     with torch.inference_mode():
         weights["aspp.conv2d_list.0.bias"] -= network.forward_features(image[None]).mean(dim=(0, 2, 3))
     return weights

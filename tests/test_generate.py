@@ -84,7 +84,7 @@ def test_both_sets_are_complete_and_in_the_published_layout(reference):
     for name in SETS:
         generated = GeneratedSet(data, *name.split("_"), source)
         assert [sample.key for sample in generated.samples] == [sample.key for sample in source.samples]
-        assert generated[0]["image"].size == (128, 64)
+        assert generated[0]["image"].shape == (64, 128, 3)
     assert sorted(path.name for path in reference.iterdir()) == ["data"]
 
 

@@ -189,6 +189,7 @@ def expected(experiment, phases, **changes):
         "unlabelled_transform": {**weak, "heights": heights},
         "seed": 888,
         "num_workers": 0,
+        "cache": None,
     }
     table = {name: {**(flat({"data": data}) if "data" in own else {}), **flat(own)} for name, own in phases.items()}
     return {name: {key: changes.get(key, value) for key, value in own.items()} for name, own in table.items()}

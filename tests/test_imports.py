@@ -64,7 +64,7 @@ def test_commands_do_not_import_commands():
 
 def test_commands_alone_lie_beside_the_rooms():
     assert {path.stem for path in ROOT.glob("*.py")} == {
-        "__init__", "__main__", "demo", "eval", "export", "generate", "preview", "report", "train",
+        "__init__", "__main__", "cache", "demo", "eval", "export", "generate", "preview", "report", "train",
     }  # fmt: skip
 
 

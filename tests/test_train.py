@@ -59,6 +59,10 @@ def test_a_run_folder_explains_itself(trained):
         [],
         [
             "machine.num_workers=1",
+            "data.cache=true",
+            "+method.phases.target.data.cache=true",
+            "machine.cache_gb=2",
+            "profile=true",
             "machine.log_every_n_steps=3",
             "logger=csv",
             "world.editor.steps=3",
@@ -74,6 +78,18 @@ def test_a_second_start_skips_what_is_finished(zsda, trained, own_configs, world
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("finished before, skipped") == 2
     assert (trained / "runs" / RUN / "target/weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_decoded_images_change_nothing_and_the_time_is_told(zsda, trained, own_configs, world_with_sets, tmp_path):
+    kept = zsda("train", *words(own_configs, world_with_sets, "data.cache=true", "profile=true"))
+    assert kept.returncode == 0, kept.stderr
+    assert "decoded images and labels, about" in kept.stdout
+    assert kept.stdout.count("time: ") == 2 and "of which waiting for data" in kept.stdout
+    for phase in ("intermediate", "target"):
+        one, other = (
+            read_weights(root / "runs" / RUN / phase / "weights.safetensors") for root in (trained, tmp_path / "work")
+        )
+        assert all((one[key] == other[key]).all() for key in one)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +258,9 @@ def test_a_run_that_is_told_to_end_says_so_goes_on_and_ends_the_same(
         ),
         ("", ["machine.devices=2", "machine.strategy=ddp"], "data.batch_size=2 on 2 devices leaves one scene each"),
         ("", ["published=dusk"], "dusk"),
+        ("", ["data.cache=often"], "data.cache=often; expected true or false"),
+        ("", ["data.cache=true", "machine.cache_gb=0"], "machine.cache_gb=0; expected a positive number"),
+        ("", ["profile=much"], "profile=much; expected true or false"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(zsda, copied_world, own_configs, tmp_path, damage, more, message):

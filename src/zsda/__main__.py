@@ -11,6 +11,7 @@ COMMANDS = {
     "eval": "scores a network on day, night, snow, rain, fog, game, synthia or robotcar",
     "report": "compares evaluated runs over their seeds",
     "export": "writes a trained network as safetensors and ONNX",
+    "cache": "says what decoded images take of the disk, and empties it",
     "demo": "shows all of it on a rendered toy city",
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, build_machine, check_flags
+from zsda.core.config import build, build_machine, cache_limit, check_flags
 from zsda.core.errors import ConfigError, StoreError
 from zsda.core.files import check_folder_name
 from zsda.core.networks import chosen_network, matching_networks
@@ -22,12 +22,7 @@ _log = logging.getLogger(__name__)
 @command("eval")
 def main(config: DictConfig) -> float:
     """Evaluates, and returns the mean headline score."""
-    from rich.console import Console
-
-    from zsda.data.faults import FaultLog
     from zsda.evaluation.protocols import chosen_protocol
-    from zsda.evaluation.scorer import Scorer
-    from zsda.reporting.tables import epochs_table, runs_table, scores_table
 
     if "settings" not in config:
         names = "day, night, snow, rain, fog, game, synthia or robotcar"
@@ -50,8 +45,15 @@ def main(config: DictConfig) -> float:
     if config.epochs:
         networks = _of_several_epochs(networks)
     build(config.world.prepare)
-    machine = build_machine(config)
     datasets = {name: build(node) for name, node in config.settings.items()}
+
+    from rich.console import Console
+
+    from zsda.data.faults import FaultLog
+    from zsda.evaluation.scorer import Scorer
+    from zsda.reporting.tables import epochs_table, runs_table, scores_table
+
+    machine = build_machine(config)
     scorer = Scorer(
         datasets=datasets,
         protocol=protocol,
@@ -59,6 +61,7 @@ def main(config: DictConfig) -> float:
         batch_size=config.batch_size,
         num_workers=machine.workers,
         masks=config.masks,
+        cache=cache_limit(config.data.cache, config),
     )
     for network in networks:  # all of them before the first, which may take hours
         scorer.check(network, config.epochs, shared=config.out is not None)

@@ -33,9 +33,13 @@ def main(config: DictConfig) -> None:
 
 
 def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Recipe]") -> None:
+    from zsda.data.datasets.cityscapes import Cityscapes
+
+    build(config.world.prepare)
+    source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)  # a wrong folder, before the slow imports
+
     from lightning.pytorch.callbacks import RichProgressBar
 
-    from zsda.data.datasets.cityscapes import Cityscapes
     from zsda.data.faults import FaultLog
     from zsda.evaluation.layout import LayoutJudge
     from zsda.generation.cityscapes_root import CityscapesRoot
@@ -44,9 +48,7 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
     from zsda.generation.store import GeneratedStore
     from zsda.generation.task import GenerationTask, StoreWriter, complete_set
 
-    build(config.world.prepare)
     machine = build_machine(config)
-    source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
     make_trainer = partial(
         machine.trainer,
         logger=False,

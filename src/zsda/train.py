@@ -28,6 +28,12 @@ def main(config: DictConfig) -> float | None:
 
 
 def _train(config: DictConfig, run: RunFolder) -> float | None:
+    # What most mistakes are in, before the slow imports, and before a world is rendered.
+    if config.world.prepare is None and "source" in config.data:
+        build(config.data.source)
+    if "transform" in config.data:
+        build(config.data.transform)
+
     import lightning as L
 
     from zsda.adaptation.phases import check_phases, run_phases

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from zsda.core.errors import ConfigError, DataError
+from zsda.core.signals import outlive_signals
 from zsda.data.aligned import ViewsData, ViewsDataset
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
@@ -16,7 +17,7 @@ from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import Fault
 from zsda.data.reader import Reader
 from zsda.data.samplers import EpochSampler, UnpaddedSampler
-from zsda.data.transforms import EvaluationTransform, TrainingTransform, normalise
+from zsda.data.transforms import TrainingTransform
 
 STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
 JITTER = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}
@@ -43,7 +44,7 @@ def views_data(root, views=("source",), **changes):
 def batches(data, epoch=0):
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
-    return list(loader)
+    return [data.on_after_batch_transfer(batch, 0) for batch in loader]
 
 
 @pytest.mark.parametrize(
@@ -120,9 +121,9 @@ class Counting(Reader):
     def __init__(self):
         self.opened = []
 
-    def image(self, path):
+    def pixels(self, path, *how):
         self.opened.append(path)
-        return super().image(path)
+        return super().pixels(path, *how)
 
     def label(self, path, encoding, classes):
         self.opened.append(path)
@@ -159,9 +160,11 @@ def test_views_show_the_same_scene(world_with_sets):
     )
     for index in range(8):
         views = dataset[(0, index)]["images"]
-        mirrored = views["target"].flip(-1)
+        mirrored = views["target"].flip(1)
         # Of one channel: darkening it is affine, what it does to the channels together is not.
-        likeness = torch.corrcoef(torch.stack([view[0].flatten() for view in (*views.values(), mirrored)]))[0]
+        likeness = torch.corrcoef(
+            torch.stack([view[..., 0].float().flatten() for view in (*views.values(), mirrored)])
+        )[0]
         assert likeness[1] > max(0.99, likeness[2])
 
 
@@ -330,10 +333,11 @@ def test_every_image_is_in_exactly_one_share(count, world_size):
 
 @pytest.mark.parametrize(("size", "shape"), [((48, 96), (48, 96)), (None, (64, 128))])
 def test_labels_have_the_size_that_is_asked_for_or_their_own(world, size, shape):
-    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, EvaluationTransform((32, 64)), size, 2, 0)
+    data = EvaluationData({"night": ACDC(world / "ACDC", "night")}, (32, 64), size, 2, 0)
     (loader,) = data.test_dataloader()
     batch = next(iter(loader))
-    assert batch["image"].shape == (2, 3, 32, 64)
+    assert batch["image"].shape == (2, 32, 64, 3)
+    assert data.on_after_batch_transfer(batch, 0)["image"].shape == (2, 3, 32, 64)
     assert [tuple(mask.shape) for mask in batch["mask"]] == [shape] * 2
     assert batch["mask"][0].dtype == torch.uint8
 
@@ -343,18 +347,23 @@ def test_native_labels_may_differ_in_size(copied_world):
     for path in (dataset.samples[0].image, dataset.samples[0].label):
         Image.open(path).resize((100, 50), Image.Resampling.NEAREST).save(path)
     shapes = [(50, 100), (64, 128), (64, 128)]
-    resized = EvaluationData({"night": dataset}, EvaluationTransform((32, 64)), None, 3, 0)
+    resized = EvaluationData({"night": dataset}, (32, 64), None, 3, 0)
     batch = next(iter(resized.test_dataloader()[0]))
     assert [tuple(mask.shape) for mask in batch["mask"]] == shapes
-    assert batch["image"].shape == (3, 3, 32, 64)
-    own = EvaluationData({"night": dataset}, lambda image: normalise(np.asarray(image)), None, 3, 0)
-    batch = next(iter(own.test_dataloader()[0]))
+    assert batch["image"].shape == (3, 32, 64, 3)
+    own = EvaluationData({"night": dataset}, None, None, 3, 0)
+    batch = own.on_after_batch_transfer(next(iter(own.test_dataloader()[0])), 0)
     assert [tuple(image.shape[1:]) for image in batch["image"]] == shapes, "images of several sizes are a list"
 
 
 def test_watching_a_generated_validation_set_needs_it_made(world_with_sets):
     with pytest.raises(DataError, match=r"night_target: no images under .*leftImg8bit/val"):
         views_data(world_with_sets, watch=["source", "target"])
+
+
+def test_no_loader_of_a_training_ends_by_a_signal_that_reaches_all_processes(world_with_sets):
+    data = views_data(world_with_sets)
+    assert {loader.worker_init_fn for loader in (data.train_dataloader(), *data.val_dataloader())} == {outlive_signals}
 
 
 def test_masks_hold_train_ids(world_with_sets):

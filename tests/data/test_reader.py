@@ -12,7 +12,8 @@ from tests.layouts import stripes, write_robotcar_label, write_synthia_label
 from zsda.core.errors import DataError
 from zsda.data.classes import find_classes
 from zsda.data.labels import CITYSCAPES, CLASSES, TABLE
-from zsda.data.reader import FROM_DISK, DamagedImageError, image_size, resize_to_nearest
+from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
+from zsda.data.resizing import resize_to_nearest
 
 _ = 255
 NINE = find_classes(9)
@@ -137,8 +138,8 @@ def test_an_image_too_large_to_be_decoded_is_damaged(tmp_path):
 
 def test_the_nearest_is_that_of_opencv():
     ids = np.arange(10, dtype=np.uint8)[None].repeat(2, axis=0)
-    assert resize_to_nearest(ids, (4, 1)).tolist() == [[0, 2, 5, 7]], "Pillow takes 1, 3, 6, 8"
-    assert resize_to_nearest(ids, (10, 2)) is ids
+    assert resize_to_nearest(ids, (1, 4)).tolist() == [[0, 2, 5, 7]], "Pillow takes 1, 3, 6, 8"
+    assert resize_to_nearest(ids, (2, 10)) is ids
 
 
 GREY = np.arange(2**16, dtype=np.uint32).astype(np.uint16).reshape(256, 256)

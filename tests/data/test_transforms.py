@@ -9,9 +9,10 @@ from PIL import Image
 from tests.independence import assert_independent
 from tests.reference import recorded
 from zsda.core.errors import ConfigError
-from zsda.data import transforms
+from zsda.data.colours import MEAN, STD, finish, normalise
 from zsda.data.labels import IGNORE
-from zsda.data.transforms import MEAN, STD, ClassicalWeather, EvaluationTransform, TrainingTransform, resize_mask
+from zsda.data.resizing import resize_image, resize_mask
+from zsda.data.transforms import ClassicalWeather, TrainingTransform
 
 STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
 PUBLISHED = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}
@@ -26,9 +27,17 @@ def back(image: torch.Tensor) -> np.ndarray:
     return image.numpy().transpose(1, 2, 0) * STD + MEAN
 
 
+def augment(transform: TrainingTransform, images: dict[str, Image.Image], mask: np.ndarray, seed: int):
+    """What a training makes of a scene, from its whole images at the transform's size: views, float32 [3, h, w], and mask."""
+    views, labels = transform({name: np.asarray(image) for name, image in images.items()}, mask, seed)
+    colours = {name: transform.colours(seed, name)[None] for name in views}
+    batch = finish({"images": {name: view[None] for name, view in views.items()}, "colours": colours})
+    return {name: view[0] for name, view in batch["images"].items()}, labels
+
+
 def test_the_published_evaluation_transform_is_reproduced():
     reference = recorded("sdgpa_test_transform")
-    image = EvaluationTransform((64, 128))(Image.fromarray(reference["image"]))
+    image = normalise(torch.tensor(resize_image(Image.fromarray(reference["image"]), (64, 128))))
     assert np.abs(image.numpy() - reference["out_image"]).max() < 1e-5
     assert (resize_mask(reference["label"], (64, 128)) == reference["out_label"]).all()
 
@@ -39,7 +48,7 @@ def test_all_views_and_the_mask_share_one_geometry():
     transform = TrainingTransform((40, 80), (20, 30), 0.5, **STILL)
     mirrored = []
     for seed in range(20):
-        views, mask = transform({"source": image, "target": image}, ramp, seed)
+        views, mask = augment(transform, {"source": image, "target": image}, ramp, seed)
         assert mask.shape == (20, 30)
         for view in views.values():
             assert np.abs(back(view)[..., 0] * 255 - mask.numpy()).max() < 1e-2
@@ -48,20 +57,17 @@ def test_all_views_and_the_mask_share_one_geometry():
 
 
 @pytest.mark.parametrize("scale", [None, (1.0, 2.0)])
-def test_no_decision_about_a_scene_depends_on_another(monkeypatch, scale):
+def test_no_decision_about_a_scene_depends_on_another(scale):
     """Scale, top, left, mirroring, and each factor of each view, over 500 seeds."""
-    factors = []
-    for name, adjust in transforms.ADJUST.items():
-        monkeypatch.setitem(transforms.ADJUST, name, lambda image, by, to=adjust: factors.append(by) or to(image, 1.0))
     rows, columns = np.mgrid[:40, :80].astype(np.uint8)
-    scene = Image.fromarray(np.stack([rows, columns, rows], axis=2))
+    scene = np.stack([rows, columns, rows], axis=2)
     transform = TrainingTransform((40, 80), (20, 30), 0.5, **PUBLISHED, scale=scale)
     drawn = []
     for seed in range(500):
-        factors.clear()
-        seen = back(transform({"source": scene, "target": scene}, rows, seed)[0]["source"]) * 255
+        seen = transform({"source": scene}, rows, seed)[0]["source"].numpy().astype(float)
         height, width = np.ptp(seen[..., 0]), np.ptp(seen[..., 1])
         place = [seen[..., 0].min() / (39 - height), seen[..., 1].min() / (79 - width)]
+        factors = [factor for view in ("source", "target") for factor in transform.colours(seed, view).tolist()]
         drawn.append([*place, seen[0, 0, 1] > seen[0, -1, 1], *factors, *([height] if scale else [])])
     values = np.array(drawn, float)
     assert values.shape[1] == 3 + 8 + bool(scale)
@@ -72,7 +78,7 @@ def test_the_scenes_of_neighbouring_seeds_have_nothing_in_common():
     ramp = np.arange(80, dtype=np.uint8)[None] + np.arange(40, dtype=np.uint8)[:, None]
     transform = TrainingTransform((40, 80), (20, 30), 0.5, **STILL)
     scene = Image.fromarray(np.stack([ramp] * 3, axis=2))
-    least = np.array([transform({"view": scene}, ramp, seed)[1].min() for seed in range(501)], float)
+    least = np.array([augment(transform, {"view": scene}, ramp, seed)[1].min() for seed in range(501)], float)
     assert_independent(np.stack([least[:-1], least[1:]], axis=1))
 
 
@@ -84,9 +90,9 @@ def test_blur_and_cutout_are_drawn_apart():
     for seed in range(300):
         transform = TrainingTransform((40, 80), None, 0.0, **STILL, blur=0.5, cutout=0.5)
         mask = np.zeros((40, 80), np.uint8)
-        cut = back(transform(white, mask, seed)[0]["source"]).min() < 0.9
+        cut = back(augment(transform, white, mask, seed)[0]["source"]).min() < 0.9
         # Rows that the rectangle misses show whether the edge is soft.
-        rows = back(transform({"source": Image.fromarray(edge)}, mask, seed)[0]["source"])[..., 0]
+        rows = back(augment(transform, {"source": Image.fromarray(edge)}, mask, seed)[0]["source"])[..., 0]
         soft = np.median((rows > 0.02) & (rows < 0.98), axis=0).any()
         found.append([cut, soft])
     cut, soft = np.array(found).T
@@ -98,16 +104,16 @@ def test_blur_and_cutout_are_drawn_apart():
 def test_each_view_has_its_own_jitter():
     transform = TrainingTransform((40, 80), None, 0.0, **PUBLISHED)
     image = picture(1)
-    views, _ = transform({"source": image, "target": image}, np.zeros((40, 80), np.uint8), 7)
+    views, _ = augment(transform, {"source": image, "target": image}, np.zeros((40, 80), np.uint8), 7)
     assert (views["source"] - views["target"]).abs().mean() > 0.05
 
 
 def test_equal_seeds_give_equal_samples_whatever_came_before():
     transform = TrainingTransform((40, 80), (20, 30), 0.5, **PUBLISHED)
     images, mask = {"source": picture(1), "target": picture(2)}, np.zeros((40, 80), np.uint8)
-    first, _ = transform(images, mask, 11)
-    other, _ = transform(images, mask, 12)
-    again, _ = transform(images, mask, 11)
+    first, _ = augment(transform, images, mask, 11)
+    other, _ = augment(transform, images, mask, 12)
+    again, _ = augment(transform, images, mask, 11)
     assert all(torch.equal(first[name], again[name]) for name in images)
     assert not torch.equal(first["source"], other["source"])
 
@@ -119,7 +125,7 @@ def test_the_jitter_is_the_published_sequence():
     for name, value in factors.items():
         expected = getattr(torchvision.transforms.functional, f"adjust_{name}")(expected, value)
     for seed in range(20):  # rounding leaves 1.7 grey levels in this order, and at least 6.3 in any other
-        views, _ = transform({"view": picture(3)}, np.zeros((40, 80), np.uint8), seed)
+        views, _ = augment(transform, {"view": picture(3)}, np.zeros((40, 80), np.uint8), seed)
         assert np.abs(back(views["view"]) * 255 - np.asarray(expected)).mean() < 3
 
 
@@ -127,7 +133,7 @@ def test_factors_are_drawn_from_the_whole_range():
     grey = Image.new("RGB", (80, 40), (100, 100, 100))
     transform = TrainingTransform((40, 80), None, 0.0, **{**STILL, "brightness": PUBLISHED["brightness"]})
     mask = np.zeros((40, 80), np.uint8)
-    drawn = [back(transform({"view": grey}, mask, seed)[0]["view"]).mean() * 2.55 for seed in range(100)]
+    drawn = [back(augment(transform, {"view": grey}, mask, seed)[0]["view"]).mean() * 2.55 for seed in range(100)]
     assert 0.49 < min(drawn) < 0.55
     assert 1.45 < max(drawn) < 1.51
 
@@ -136,7 +142,7 @@ def test_crops_are_drawn_at_random():
     ramp = np.arange(80, dtype=np.uint8)[None] + np.arange(40, dtype=np.uint8)[:, None]
     transform = TrainingTransform((40, 80), (20, 30), 0.5, **STILL)
     image = Image.fromarray(np.stack([ramp] * 3, axis=2))
-    assert len({int(transform({"view": image}, ramp, seed)[1].min()) for seed in range(20)}) > 10
+    assert len({int(augment(transform, {"view": image}, ramp, seed)[1].min()) for seed in range(20)}) > 10
 
 
 @pytest.mark.parametrize(
@@ -149,15 +155,15 @@ def test_crops_are_drawn_at_random():
 )
 def test_every_jitter_operation_is_applied(name, limits, statistic):
     image, mask = picture(3), np.zeros((40, 80), np.uint8)
-    still, _ = TrainingTransform((40, 80), None, 0.0, **STILL)({"v": image}, mask, 0)
-    jittered, _ = TrainingTransform((40, 80), None, 0.0, **{**STILL, name: limits})({"v": image}, mask, 0)
+    still, _ = augment(TrainingTransform((40, 80), None, 0.0, **STILL), {"v": image}, mask, 0)
+    jittered, _ = augment(TrainingTransform((40, 80), None, 0.0, **{**STILL, name: limits}), {"v": image}, mask, 0)
     assert statistic(back(jittered["v"])) > statistic(back(still["v"])) * 1.1
 
 
 def test_hue_turns_red_to_green():
     red = Image.new("RGB", (80, 40), (200, 0, 0))
     transform = TrainingTransform((40, 80), None, 0.0, **{**STILL, "hue": (1 / 3, 1 / 3)})
-    views, _ = transform({"v": red}, np.zeros((40, 80), np.uint8), 0)
+    views, _ = augment(transform, {"v": red}, np.zeros((40, 80), np.uint8), 0)
     assert back(views["v"])[0, 0].argmax() == 1
 
 
@@ -166,7 +172,7 @@ def test_jitter_operations_come_in_the_published_order():
     halves = np.zeros((40, 80, 3), np.uint8)
     halves[:, 40:] = 250
     transform = TrainingTransform((40, 80), None, 0.0, **{**STILL, "brightness": (1.5, 1.5), "contrast": (0.5, 0.5)})
-    views, _ = transform({"v": Image.fromarray(halves)}, np.zeros((40, 80), np.uint8), 0)
+    views, _ = augment(transform, {"v": Image.fromarray(halves)}, np.zeros((40, 80), np.uint8), 0)
     values = np.unique(np.round(back(views["v"])[..., 0] * 255))
     assert values.tolist() == pytest.approx([64, 191], abs=1.5)
 
@@ -182,7 +188,7 @@ def test_scaling_keeps_views_and_mask_together_and_fills_up_what_is_not_labelled
     transform = TrainingTransform((40, 80), None, 0.0, **STILL, scale=(0.5, 2.0))
     widths, ignored = [], 0
     for seed in range(12):
-        views, mask = transform({"v": image}, ramp, seed)
+        views, mask = augment(transform, {"v": image}, ramp, seed)
         assert mask.shape == (40, 80)
         inside = mask.numpy() != IGNORE
         ignored += int((~inside).any())
@@ -194,9 +200,11 @@ def test_scaling_keeps_views_and_mask_together_and_fills_up_what_is_not_labelled
 
 def test_blur_and_cutout_touch_the_picture_only():
     image, mask = picture(4), np.zeros((40, 80), np.uint8)
-    plain, _ = TrainingTransform((40, 80), None, 0.0, **STILL)({"v": image}, mask, 0)
+    plain, _ = augment(TrainingTransform((40, 80), None, 0.0, **STILL), {"v": image}, mask, 0)
     for option in ("blur", "cutout"):
-        changed, labels = TrainingTransform((40, 80), None, 0.0, **STILL, **{option: 1.0})({"v": image}, mask, 0)
+        changed, labels = augment(
+            TrainingTransform((40, 80), None, 0.0, **STILL, **{option: 1.0}), {"v": image}, mask, 0
+        )
         assert not torch.equal(changed["v"], plain["v"])
         assert (labels == 0).all()
 

@@ -36,7 +36,7 @@ def batches(data, epoch=0):
     combined = data.train_dataloader()
     for loader in combined.flattened:
         loader.sampler.set_epoch(epoch)
-    return [batch for batch, _, _ in combined]
+    return [data.on_after_batch_transfer(batch, 0) for batch, _, _ in combined]
 
 
 def test_both_have_batches_of_their_own_and_labels_of_the_condition_are_not_looked_at(world):

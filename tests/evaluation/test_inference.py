@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from zsda.core.errors import ModelError
+from zsda.data.colours import normalise
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.evaluation import EvaluationData
 from zsda.data.labels import CITYSCAPES
-from zsda.data.transforms import normalise
 from zsda.evaluation.inference import (
     EvaluationTask,
     ResizedInference,
@@ -59,7 +59,7 @@ def test_without_sizes_the_answer_has_the_size_of_the_input():
 @pytest.mark.parametrize(("protocol", "shape"), [("sdgpa", (32, 64)), ("full", (64, 128))])
 def test_the_protocol_says_where_predictions_and_labels_meet(world, tmp_path, protocol, shape):
     settings, inference = {"fog": ACDC(world / "ACDC", "fog")}, ResizedInference((32, 64))
-    data = EvaluationData(settings, inference.prepare, (32, 64) if protocol == "sdgpa" else None, 2, 0)
+    data = EvaluationData(settings, inference.size, (32, 64) if protocol == "sdgpa" else None, 2, 0)
     task = EvaluationTask(Constant(0), ["fog"], CITYSCAPES, PROTOCOLS[protocol], inference, masks=tmp_path)
     for batch in data.test_dataloader()[0]:
         task.test_step(batch, 0)
@@ -72,7 +72,7 @@ def test_the_protocol_says_where_predictions_and_labels_meet(world, tmp_path, pr
 def test_a_network_that_always_says_road(world, tmp_path):
     dataset = ACDC(world / "ACDC", "fog")
     inference = ResizedInference((32, 64))
-    data = EvaluationData({"fog": dataset}, inference.prepare, batch_size=2, num_workers=0)
+    data = EvaluationData({"fog": dataset}, inference.size, batch_size=2, num_workers=0)
     task = EvaluationTask(Constant(0), ["fog"], CITYSCAPES, PROTOCOLS["full"], inference, masks=tmp_path)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
     trainer.test(task, datamodule=data, verbose=False)
@@ -149,7 +149,7 @@ def test_an_image_to_sum_over_keeps_its_size():
     picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     inference = SummedInference([(2, 4)])
     prepared = inference.prepare(Image.fromarray(picture))
-    assert torch.equal(prepared, normalise(picture))
+    assert torch.equal(prepared, normalise(torch.from_numpy(picture)))
     (prediction,) = inference.labels(logits_of, prepared[None])
     assert prediction.shape == (4, 6)
 
@@ -172,7 +172,7 @@ def test_a_network_that_overflows_has_no_score(world, number, protocol):
             return logits
 
     settings, inference = {"fog": ACDC(world / "ACDC", "fog")}, inference_by(PROTOCOLS[protocol], (32, 64))
-    data = EvaluationData(settings, inference.prepare, (32, 64), 2, 0)
+    data = EvaluationData(settings, inference.size, (32, 64), 2, 0)
     task = EvaluationTask(Overflowing(0), ["fog"], CITYSCAPES, PROTOCOLS[protocol], inference)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
     with pytest.raises(

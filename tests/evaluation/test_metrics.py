@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from tests.reference import recorded
+from zsda.core.errors import DataError
 from zsda.data.classes import find_classes
 from zsda.data.labels import CITYSCAPES, IGNORE, VOID
-from zsda.evaluation.metrics import SegmentationScores, SetScores, plain_scores, subset_means
+from zsda.evaluation import metrics
+from zsda.evaluation.metrics import SegmentationScores, SetScores, confusion_matrix, plain_scores, subset_means
 from zsda.evaluation.protocols import Protocol
 
 
@@ -52,6 +54,38 @@ def test_a_void_prediction_is_an_error_of_the_label_alone():
     result = scores.compute()
     assert result["iou"].tolist() == [0.5, 1.0]
     assert result["confusion"].tolist() == [[1, 0, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32, torch.int64])
+def test_pixels_are_counted_as_one_by_one(monkeypatch, kind):
+    monkeypatch.setattr(metrics, "_EXACT", 50)  # so that the count is made of several parts
+    random = torch.Generator().manual_seed(0)
+    predictions = torch.randint(0, 7, (3, 11, 13), generator=random)
+    labels = torch.randint(0, 6, (3, 11, 13), generator=random)
+    labels[labels == 5] = IGNORE
+    expected = torch.zeros(5, 6, dtype=torch.int64)
+    for label, prediction in zip(labels.flatten().tolist(), predictions.flatten().tolist(), strict=True):
+        if label != IGNORE:
+            expected[label, min(prediction, 5)] += 1
+    assert torch.equal(confusion_matrix(predictions.to(kind), labels.to(kind), 5), expected)
+
+
+def test_on_a_device_the_counts_are_those_of_a_cpu():
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows, columns = (torch.randint(0, 256, (5000,), dtype=torch.uint8) for _ in range(2))
+    expected = torch.bincount(rows.long() * 256 + columns, minlength=2**16).view(256, 256)
+    assert torch.equal(metrics._count_pairs(rows.to(device), columns.to(device)).cpu().long(), expected)
+
+
+@pytest.mark.parametrize("prediction", [-1, 2, 255, 256, 300])
+def test_whatever_is_no_class_is_an_error(prediction):
+    assert confusion_matrix(torch.tensor([prediction, 1]), torch.tensor([0, 1]), 2).tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("label", [2, 200, -3, 256])
+def test_a_label_of_no_class_is_refused(label):
+    with pytest.raises(DataError, match="labels outside 0-1 and 9"):
+        confusion_matrix(torch.tensor([0, 1]), torch.tensor([label, 1]), 2, ignore_index=9)
 
 
 def test_nothing_scored_is_nan_and_not_zero():

@@ -9,7 +9,7 @@ from tests.generation.test_task import HALVES
 from zsda.core.errors import DataError, IncompleteError
 from zsda.data.classes import find_classes
 from zsda.data.labels import CITYSCAPES
-from zsda.data.transforms import resize_mask
+from zsda.data.resizing import resize_mask
 from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.data import PatchDataModule, SourcePatches
 from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores

@@ -10,11 +10,11 @@ from torch import nn
 
 from tests.layouts import stripes, write_image
 from zsda.core.errors import ConfigError, StoreError
+from zsda.data.colours import normalise
 from zsda.data.datasets.folder import ImageFolder
 from zsda.data.labels import CITYSCAPES, IGNORE
-from zsda.data.reader import resize_to_nearest
+from zsda.data.resizing import resize_to_nearest
 from zsda.data.samples import Sample, SegmentationDataset, pseudo_label
-from zsda.data.transforms import normalise
 from zsda.pseudo_labels.labelling import LabellingData, LabellingTask, label
 from zsda.pseudo_labels.selectors import ClassBalancedSelector, InstanceAdaptiveSelector
 from zsda.pseudo_labels.store import PseudoLabelWriter
@@ -87,7 +87,7 @@ def test_labels_are_those_of_a_plain_loop(images, tmp_path, name):
     def probabilities(batch):
         pixels = [cv2.resize(np.asarray(images.image(i)), (64, 32), interpolation=cv2.INTER_LINEAR) for i in batch]
         with torch.no_grad():
-            return model(torch.stack([normalise(p) for p in pixels])).softmax(dim=1)
+            return model(torch.stack([normalise(torch.from_numpy(p)) for p in pixels])).softmax(dim=1)
 
     batches = data.batches[:4]
     order = [index for batch in batches for index in batch]
@@ -136,7 +136,7 @@ def test_labels_that_the_images_bring_are_checked_at_the_size_of_the_label_maps(
     for index, sample in enumerate(images.samples):
         name = f"labels/{pseudo_label(sample.image)}"
         checked, anew = (np.asarray(Image.open(tmp_path / folder / name)) for folder in ("checked", "anew"))
-        given = resize_to_nearest(edits.mask(index), (64, 32))
+        given = resize_to_nearest(edits.mask(index), (32, 64))
         assert checked.shape == (32, 64)
         assert (checked == np.where((anew != IGNORE) & (anew != given), IGNORE, given)).all()
         dropped += (checked != given).sum()

@@ -13,8 +13,9 @@ from zsda.core.errors import ConfigError, DataError
 from zsda.core.files import file_digest
 from zsda.core.run_records import PhaseReport
 from zsda.data.faults import FaultLog
+from zsda.data.resizing import Size
 from zsda.data.samples import SegmentationDataset
-from zsda.data.transforms import Size, check_size
+from zsda.data.transforms import check_size
 from zsda.data.unpaired import UNLABELLED, UnpairedData
 from zsda.models.weights import load_weights
 from zsda.pseudo_labels.labelling import LabellingData, LabellingTask, label

@@ -20,7 +20,7 @@ from zsda.core.errors import ConfigError, ZsdaError
 
 # Where Lightning looks for hpc_ckpt_*, which it would load in place of a phase's own checkpoint.
 _NO_FOLDER = os.devnull
-_NOT_LIGHTNINGS = ("logger", "num_workers")
+_NOT_LIGHTNINGS = ("logger", "num_workers", "cache_gb")
 _ENOUGH_WORKERS = 4
 _FIND_CLASSES = "zsda.data.classes.find_classes"  # by its name, as in a config: nothing here imports data
 _GIVEN = ("data", "optimizer", "schedule")  # what a run gives its phases
@@ -140,8 +140,24 @@ def build_phases(config: DictConfig, workers: int) -> list[Any]:
             own[key] = said if "_target_" in said else OmegaConf.to_container(OmegaConf.merge(given[key], said))
         if "data" in taken:
             own["data"]["num_workers"] = workers
+            if "cache" in own["data"]:
+                own["data"]["cache"] = cache_limit(own["data"]["cache"], config)
         phases.append(build(OmegaConf.create(own), name=str(name)))
     return phases
+
+
+def cache_limit(asked: object, config: DictConfig) -> float | None:
+    """Returns how many GB decoded images may take on the disk; None where ``asked``, the value of ``data.cache``, is false.
+
+    Raises:
+        ConfigError: it is neither true nor false, or the limit no positive number.
+    """
+    limit = config.machine.cache_gb
+    if not isinstance(asked, bool):
+        raise ConfigError(f"data.cache={asked}; expected true or false")
+    if not isinstance(limit, int | float) or not limit > 0:
+        raise ConfigError(f"machine.cache_gb={limit}; expected a positive number")
+    return limit if asked else None
 
 
 def build_network(node: DictConfig, pretrained: bool = True) -> Any:  # noqa: ANN401 - an nn.Module, but torch is not imported here
@@ -180,8 +196,8 @@ def build_machine(config: DictConfig) -> Machine:
     """Builds what the groups ``trainer`` and ``machine`` say.
 
     ``trainer`` is the class, and those of its arguments that change what is computed; its precision ``fast`` is what suits the
-    device. ``machine`` has its other arguments, and what is none of them: the loggers, which a training makes, and the processes
-    that load images, null for one on each core, four at most.
+    device. ``machine`` has its other arguments, and what is none of them: the loggers, which a training makes, the processes that load
+    images, null for one on each core, four at most, and the limit of the cache. With ``profile`` trainers say where the time went.
 
     Raises:
         ConfigError: a sweep over a strategy that starts processes by itself, a device that is not there, or a number of processes
@@ -208,9 +224,13 @@ def build_machine(config: DictConfig) -> Machine:
     where = {key: value for key, value in plain(machine).items() if key not in _NOT_LIGHTNINGS}
     make = build(OmegaConf.create({**where, **plain(trainer), "precision": precision}))
 
+    if "profile" in config:
+        check_flags(config, "profile")
+
     def guarded(plugins: Sequence[Any] = (), **arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
         try:
-            return make(plugins=[*plugins, *_slurm()], default_root_dir=_NO_FOLDER, **arguments)
+            profiler = _profiler() if config.get("profile") else None
+            return make(plugins=[*plugins, *_slurm()], default_root_dir=_NO_FOLDER, profiler=profiler, **arguments)
         except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"trainer: {reason}; trainer=auto takes what the machine has") from error
@@ -218,6 +238,12 @@ def build_machine(config: DictConfig) -> Machine:
     # Once for nothing, so that a missing device is said before anything is begun.
     guarded(logger=False, enable_checkpointing=False)
     return Machine(guarded, precision, workers)
+
+
+def _profiler() -> Any:  # noqa: ANN401 - a Profiler of Lightning, which is imported late
+    from zsda.core.profiling import TimeSpent
+
+    return TimeSpent()
 
 
 def _slurm() -> list[Any]:

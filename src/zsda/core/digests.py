@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rich.progress import track
 
-from zsda.core.files import file_digest
+from zsda.core.files import cache_folder, file_digest
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _digest(path: Path) -> str | None:
 
 
 def _place() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zsda" / "digests.sqlite"
+    return cache_folder() / "digests.sqlite"
 
 
 def _recall(names: Sequence[bytes]) -> dict[_File, str]:

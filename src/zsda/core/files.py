@@ -77,6 +77,15 @@ def describe_os_error(error: OSError, path: Path) -> str:
     return f"cannot write or read {path}: {error.strerror or error}; expected a place that this user may use"
 
 
+def cache_folder() -> Path:
+    """Returns where zsda keeps what can be made again: ``zsda`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zsda"
+
+
 def read_regular(path: Path) -> bytes:
     """Reads a file.
 

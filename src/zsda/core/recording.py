@@ -73,7 +73,9 @@ def compared(config: DictConfig) -> dict[str, Any]:
     """Returns, of a composed config of ``zsda.train``, what its result follows from, as plain values."""
     whole = plain(config)
     method = {key: whole["method"][key] for key in _OF_THE_METHOD}
-    return {**{key: whole[key] for key in _COMPARED if key in whole}, "method": method}
+    phases = [f"method.phases.{name}." for name in method["phases"]]
+    kept = {**{key: whole[key] for key in _COMPARED if key in whole}, "method": method}
+    return without(kept, [f"{place}data.cache" for place in ("", *phases)])
 
 
 def training_record(config: DictConfig, trained: Trained) -> RunRecord:

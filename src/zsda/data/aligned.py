@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zsda.core.errors import ConfigError, DataError
 from zsda.core.seeds import hash32
+from zsda.data.cache import Cache, Wanted
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.faults import Fault, load_or_stand_in
@@ -66,7 +67,11 @@ class ViewsDataset(Dataset[Any]):
         }
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
-        """Returns ``images`` (view -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (epoch, index)."""
+        """Returns what (epoch, index) is.
+
+        ``images`` (view -> uint8 [h, w, 3]), ``colours`` (view -> the factors of its jitter, float64 [4]), ``mask`` (uint8 [h, w]) and
+        ``key``.
+        """
         epoch, index = place
         return load_or_stand_in(lambda number: self._load(epoch, self.keys[number]), index, len(self))
 
@@ -75,14 +80,19 @@ class ViewsDataset(Dataset[Any]):
         # Labels lie on the pixels of the source, so it is the source that they are checked against, if it is among the views.
         first = next(iter(places))
         labelled = next((n for n, place in places.items() if self._views[n].samples[place].sizes != "own"), first)
-        scene = self._views[labelled][places[labelled]]
+        seed, size = hash32(self._seed, epoch, key), self._transform.size
+        window = self._transform.window(seed)
+        whole = {id(self._views[name]) for name in self._effects}  # what an effect is made of
+        of_all = None if id(self._views[labelled]) in whole else window
+        scene = self._views[labelled].load(places[labelled], size, size, of_all)
         pictures = {id(self._views[labelled]): scene["image"]}  # a data set may be in several views
         for name, view in self._views.items():
             if id(view) not in pictures:
-                pictures[id(view)] = view.image(places[name])
+                pictures[id(view)] = view.pixels(places[name], size, None if id(view) in whole else window)
         images = {name: pictures[id(view)] for name, view in self._views.items()}
-        views, labels = self._transform(images, scene["mask"], hash32(self._seed, epoch, key), self._effects)
-        return {"images": views, "mask": labels, "key": key}
+        views, labels = self._transform(images, scene["mask"], seed, self._effects)
+        colours = {name: self._transform.colours(seed, name) for name in views}
+        return {"images": views, "colours": colours, "mask": labels, "key": key}
 
 
 class ViewsData(TrainingData):
@@ -105,6 +115,7 @@ class ViewsData(TrainingData):
         phase: number of the phase that it is for, from 0.
         weather: what the view ``classical`` looks like; see `ClassicalWeather`.
         min_layout_score: leave edited images out that keep less of their layout; None takes all.
+        cache: how many GB the decoded images of all sets together may take on the disk; None decodes them every time.
 
     Raises:
         ConfigError: numbers that no loader takes, no views, or one that needs a domain where there is none, or another source.
@@ -127,6 +138,7 @@ class ViewsData(TrainingData):
         phase: int = 0,
         weather: str | None = None,
         min_layout_score: float | None = None,
+        cache: float | None = None,
     ) -> None:
         if isinstance(views, str) or not views:
             raise ConfigError(f"data.views={views!r}; expected a list, for example [source,target]")
@@ -138,9 +150,12 @@ class ViewsData(TrainingData):
             raise ConfigError(
                 f"data.watch={list(watch)}; expected source and names of recipes, {CLASSICAL} is for training"
             )
+        kept = None if cache is None else Cache(cache)
+        if kept is not None:
+            source, validation = source.read_by(kept.reader), validation.read_by(kept.reader)
         self._generated_root, self._domain = Path(generated_root), domain
         watched = {view: self._dataset(view, validation, None) for view in watch}
-        super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase)
+        super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase, kept)
         self.target = None if set(views) == {SOURCE} else domain
         datasets, effects = {}, dict[str, Effect]()
         for number, view in enumerate(views):
@@ -150,6 +165,7 @@ class ViewsData(TrainingData):
                 effects[name] = ClassicalWeather(weather)
         self.training_set = ViewsDataset(datasets, transform, self.drawing, effects)
         self._views = list(dict.fromkeys(views))
+        self._datasets, self._size = list(datasets.values()), transform.size
 
     def _dataset(self, view: str, source: SegmentationDataset, min_layout_score: float | None) -> SegmentationDataset:
         if view in (SOURCE, CLASSICAL):
@@ -160,6 +176,10 @@ class ViewsData(TrainingData):
                 f"data=cityscapes, method=source_only, or in method.phases.NAME.data.views and data.watch nothing but {SOURCE}"
             )
         return GeneratedSet(self._generated_root, self._domain, view, source, min_layout_score)
+
+    def wanted(self) -> list[Wanted]:
+        """See `TrainingData`."""
+        return [Wanted(dataset, self._size, self._size) for dataset in self._datasets]
 
     def describe(self) -> str:
         """Names the views and the number of scenes."""

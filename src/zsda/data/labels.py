@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from zsda.core.errors import ConfigError, DataError
 
@@ -189,12 +190,14 @@ class ClassSet:
             DataError: an id that the encoding does not hold.
         """
         becomes, known = _lookup(self, encoding)
-        inside = known[ids]
-        if not inside.all():
-            outside = np.unique(ids[~inside]).tolist()
+        used = _used(ids)
+        outside = used[~known[used]].tolist()
+        if outside:
             largest = np.flatnonzero(known[:IGNORE]).max()
             raise DataError(f"ids outside the table of {encoding}: {outside}; expected 0-{largest} and {IGNORE}")
-        return becomes[ids]
+        if ids.dtype != np.uint8:
+            return becomes[ids]
+        return np.asarray(_bytes(ids).point(becomes[:256].tolist())).reshape(ids.shape)
 
     def painted_otherwise(self, palette: NDArray[np.uint8], encoding: str) -> dict[int, str]:
         """Finds the indices of a palette that are no ids: those in the colour of a class that they do not stand for.
@@ -225,6 +228,17 @@ class ClassSet:
         """Returns plain values from which `zsda.data.classes.find_classes` makes the same set."""
         classes = [{"name": one.name, "takes": list(one.takes), "colour": list(one.colour)} for one in self.classes]
         return {"name": self.name, "classes": classes}
+
+
+def _used(ids: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.intp]:
+    """Returns the ids that occur, in ascending order."""
+    return np.flatnonzero(_bytes(ids).histogram() if ids.dtype == np.uint8 else np.bincount(ids.ravel()))
+
+
+def _bytes(ids: NDArray[Any]) -> Image.Image:
+    """Returns ids, uint8, as an image, whose histogram and lookup take a third of the time that NumPy's do."""
+    flat = np.ascontiguousarray(ids).reshape(-1)
+    return Image.frombuffer("L", (flat.size, 1), flat, "raw", "L", 0, 1)
 
 
 @cache

@@ -10,6 +10,8 @@ from PIL import ExifTags, Image
 
 from zsda.core.errors import DataError
 from zsda.data.labels import ClassSet
+from zsda.data.png import decode_plain
+from zsda.data.resizing import Size, Window, cut, resize_image, resize_mask, resize_to_nearest
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _RED = 2  # OpenCV counts from blue
@@ -80,6 +82,34 @@ def image_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
+class Pixels(NamedTuple):
+    """What was read of a file.
+
+    Attributes:
+        values: of an image RGB, uint8 [h, w, 3]; of a label map ids of a class set, uint8 [h, w]. Not to be written to.
+        size: height, width of what the file holds.
+    """
+
+    values: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+class LabelFile(NamedTuple):
+    """A file of labels.
+
+    Attributes:
+        path: of the PNG.
+        encoding: how it counts; see `zsda.data.labels.ClassSet.to_ids`.
+        classes: what its ids are brought to.
+        like: the image to whose size it is brought first, to the nearest as OpenCV does; None leaves it at its own.
+    """
+
+    path: Path
+    encoding: str
+    classes: ClassSet
+    like: Path | None = None
+
+
 class Reader:
     """Opens images and labels from disk, the only one to do so; what stands in its place may keep what it read."""
 
@@ -90,15 +120,24 @@ class Reader:
             DamagedImageError: the file is missing, truncated, too large to be decoded, or no image; or it has 16 bits of which it uses
                 14 at most.
         """
-        try:
-            with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
-                deep = any("16" in str(tile[3]) for tile in image.tile)
-                image.load()
-                turn = _turn(image)
-                upright = image if turn is None else image.transpose(turn)
-                return _from_16_bits(upright) if deep else upright.convert("RGB")
-        except _UNREADABLE as error:
-            raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
+        return _as_image(_decoded(path))
+
+    def pixels(self, path: Path, size: Size | None = None, window: Window | None = None) -> Pixels:
+        """Reads an image as `image` does, and resizes it with `zsda.data.resizing.resize_image`.
+
+        Args:
+            path: of the file.
+            size: height, width; None leaves it at its own.
+            window: of the resized image; None takes the whole.
+
+        Raises:
+            DamagedImageError: as `image`.
+        """
+        found = _decoded(path)
+        own = (found.height, found.width) if isinstance(found, Image.Image) else (found.shape[0], found.shape[1])
+        if tuple(size or own) == own and not isinstance(found, Image.Image) and found.ndim == 3:
+            return Pixels(found if window is None else cut(found, window), own)
+        return Pixels(resize_image(_as_image(found), size or own, window), own)
 
     def label(self, path: Path, encoding: str, classes: ClassSet) -> NDArray[np.uint8]:
         """Reads a label map as ids of a class set, uint8 [H, W].
@@ -114,7 +153,11 @@ class Reader:
         """
         form = _FORMS.get(encoding, _ONE_CHANNEL)
         try:
-            with _regular(path).open("rb") as file, Image.open(file, formats=("PNG",)) as image:
+            regular = _regular(path)
+            plain = decode_plain(regular) if form is _ONE_CHANNEL else None
+            if plain is not None and plain.ndim == 2:
+                return classes.to_ids(plain, encoding)
+            with regular.open("rb") as file, Image.open(file, formats=("PNG",)) as image:
                 _check_form(file, image, form, encoding)
                 ids = _deep_red(file, image) if form.bits > 8 else np.array(image)
                 _check_upright(image)
@@ -126,21 +169,63 @@ class Reader:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
 
+    def ids(self, label: LabelFile, size: Size | None = None, window: Window | None = None) -> Pixels:
+        """Reads a label map as `label` does, and resizes it with `zsda.data.resizing.resize_mask`.
+
+        Args:
+            label: the file, and what to bring it to first.
+            size: height, width; None leaves it as it is then.
+            window: of the resized map; None takes the whole.
+
+        Raises:
+            DamagedImageError: as `label`; or the image whose size it is to have cannot be decoded.
+            DataError: as `label`.
+            ConfigError: as `label`.
+        """
+        ids = self.label(label.path, label.encoding, label.classes)
+        if label.like is not None:
+            ids = resize_to_nearest(ids, self.size(label.like))
+        own = (ids.shape[0], ids.shape[1])
+        return Pixels(resize_mask(ids, size or own, window), own)
+
+    def size(self, path: Path) -> tuple[int, int]:
+        """Returns height and width of an image as `image` reads it.
+
+        Raises:
+            DamagedImageError: the file is missing, or no image.
+        """
+        found = image_size(path)
+        return self.image(path).size[::-1] if found is None else found[::-1]  # which says why
+
 
 FROM_DISK = Reader()
 
 
-def resize_to_nearest(ids: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Brings ids, uint8 [H, W], to a width and height as OpenCV does, which takes other pixels than Pillow does."""
-    import cv2  # slow to import, and few sets need it
-
-    return ids if ids.shape[::-1] == size else cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
+def _decoded(path: Path) -> NDArray[np.uint8] | Image.Image:
+    """Decodes an image to RGB or, where it is one of those, to grey in an array, uint8 [H, W]."""
+    try:
+        plain = decode_plain(_regular(path))
+        if plain is not None:
+            return plain
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            deep = any("16" in str(tile[3]) for tile in image.tile)
+            image.load()
+            turn = _turn(image)
+            upright = image if turn is None else image.transpose(turn)
+            return _from_16_bits(upright) if deep else upright.convert("RGB")
+    except _UNREADABLE as error:
+        raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
 
 
 def _end(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(-min(_END, path.stat().st_size), os.SEEK_END)
         return file.read()
+
+
+def _as_image(decoded: NDArray[np.uint8] | Image.Image) -> Image.Image:
+    image = decoded if isinstance(decoded, Image.Image) else Image.fromarray(decoded)
+    return image if image.mode == "RGB" else image.convert("RGB")  # which copies
 
 
 def _regular(path: Path) -> Path:

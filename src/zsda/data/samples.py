@@ -17,14 +17,14 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import Dataset
 
 from zsda.core.digests import content_digests
 from zsda.core.errors import DataError
 from zsda.core.files import digest
 from zsda.core.records import printable
 from zsda.data.labels import CITYSCAPES, IGNORE, ClassSet
-from zsda.data.reader import FROM_DISK, Reader, resize_to_nearest
+from zsda.data.reader import FROM_DISK, LabelFile, Pixels, Reader
+from zsda.data.resizing import Size, Window
 
 _log = logging.getLogger(__name__)
 
@@ -208,8 +208,8 @@ def check_labels(what: str, samples: Sequence[Sample]) -> None:
         )
 
 
-class SegmentationDataset(Dataset[dict[str, Any]]):
-    """Images and what is labelled in them, read on demand.
+class SegmentationDataset:
+    """Images and what is labelled in them, read on demand; without torch, so that a wrong folder is told before that is imported.
 
     Args:
         samples: what to read.
@@ -248,40 +248,81 @@ class SegmentationDataset(Dataset[dict[str, Any]]):
         """
         return self.reader.image(self.samples[index].image)
 
-    def mask(self, index: int) -> NDArray[np.uint8]:
-        """Reads a label map, ids of the class set and `IGNORE`, uint8 [H, W]; of an unlabelled image everything is ignored.
+    def pixels(self, index: int, size: Size | None = None, window: Window | None = None) -> NDArray[np.uint8]:
+        """Reads an image, RGB, uint8 [h, w, 3]; see `zsda.data.reader.Reader.pixels`.
 
-        A label that is resized has the size of its image.
+        Raises:
+            DamagedImageError: it cannot be decoded.
+        """
+        return self.reader.pixels(self.samples[index].image, size, window).values
+
+    def mask(self, index: int, size: Size | None = None, window: Window | None = None) -> NDArray[np.uint8]:
+        """Reads a label map, ids of the class set and `IGNORE`, uint8 [h, w]; of an unlabelled image everything is ignored.
+
+        Args:
+            index: of the sample.
+            size: height, width that it is resized to; None leaves it at its own, or at that of the image if its label is resized to that.
+            window: of the resized map; None takes the whole.
 
         Raises:
             DamagedImageError: it cannot be decoded.
             DataError: it holds foreign ids.
         """
-        return self._mask(index, None)
+        return self._ids(index, size, window).values
 
-    def _mask(self, index: int, image: Image.Image | None) -> NDArray[np.uint8]:
+    def label_file(self, index: int) -> LabelFile | None:
+        """Returns what the reader needs to know of a label; None where there is none."""
         sample = self.samples[index]
         if sample.label is None:
-            image = image or self.image(index)
-            return np.full((image.height, image.width), IGNORE, np.uint8)
-        mask = self.reader.label(sample.label, sample.encoding, self.classes)
-        return mask if sample.sizes != "resized" else resize_to_nearest(mask, (image or self.image(index)).size)
+            return None
+        like = sample.image if sample.sizes == "resized" else None
+        return LabelFile(sample.label, sample.encoding, self.classes, like)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns ``image`` (PIL, RGB), ``mask`` (ids of the class set and `IGNORE`, uint8 [H, W]) and ``key``.
+    def _ids(self, index: int, size: Size | None, window: Window | None) -> Pixels:
+        label = self.label_file(index)
+        if label is not None:
+            return self.reader.ids(label, size, window)
+        own = self.reader.size(self.samples[index].image)
+        shape = (window.height, window.width) if window is not None else tuple(size or own)
+        return Pixels(np.full(shape, IGNORE, np.uint8), own)
+
+    def load(
+        self, index: int, size: Size | None = None, label_size: Size | None = None, window: Window | None = None
+    ) -> dict[str, Any]:
+        """Reads an image and its label map.
+
+        Args:
+            index: of the sample.
+            size: see `pixels`.
+            label_size: see `mask`.
+            window: of both.
+
+        Returns:
+            ``image`` (RGB, uint8 [h, w, 3]), ``mask`` (ids of the class set and `IGNORE`, uint8 [h, w]) and ``key``. Neither is to be
+            written to.
 
         Raises:
             DamagedImageError: one of the files cannot be decoded.
             DataError: sizes differ that must not, or the label holds foreign ids.
         """
-        sample, image = self.samples[index], self.image(index)
-        mask = self._mask(index, image)
-        if sample.sizes == "equal" and image.size != mask.shape[::-1]:
+        sample = self.samples[index]
+        image, ids = self.reader.pixels(sample.image, size, window), self._ids(index, label_size, window)
+        if sample.sizes == "equal" and image.size != ids.size:
+            (height, width), (label_height, label_width) = image.size, ids.size
             raise DataError(
-                f"{sample.image}: {image.size[0]}x{image.size[1]}, but its label {sample.label} is "
-                f"{mask.shape[1]}x{mask.shape[0]}; expected equal sizes"
+                f"{sample.image}: {width}x{height}, but its label {sample.label} is {label_width}x{label_height}; expected equal sizes"
             )
-        return {"image": image, "mask": mask, "key": sample.key}
+        return {"image": image.values, "mask": ids.values, "key": sample.key}
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Returns what `load` does, at its own size."""
+        return self.load(index)
+
+    def read_by(self, reader: Reader) -> Self:
+        """Returns the same images, opened by another reader."""
+        other = copy(self)
+        other.reader = reader
+        return other
 
     def with_classes(self, classes: ClassSet) -> Self:
         """Returns the same images with their masks in another class set.

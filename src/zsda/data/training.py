@@ -1,7 +1,7 @@
 """What every training reads: a labelled source, sets that it watches, and batches that all processes share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import phase_seed
 from zsda.core.signals import outlive_signals
+from zsda.data.cache import Cache, Wanted
+from zsda.data.colours import finish
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import collate
+from zsda.data.resizing import Size
 from zsda.data.samples import SegmentationDataset
-from zsda.data.transforms import EvaluationTransform, Size
 
 
 class TrainingData(L.LightningDataModule, ABC):
@@ -30,6 +32,7 @@ class TrainingData(L.LightningDataModule, ABC):
         num_workers: loader processes.
         seed: of order and augmentation.
         phase: number of the phase that it is for, from 0; each has an order and an augmentation of its own.
+        cache: what the reader of the data sets keeps decoded; None where they are decoded every time.
 
     Attributes:
         watched: the sets that are scored in between.
@@ -54,10 +57,12 @@ class TrainingData(L.LightningDataModule, ABC):
         num_workers: int,
         seed: int,
         phase: int,
+        cache: Cache | None,
     ) -> None:
         super().__init__()
         self.source, self.setting = source, setting
-        self.watched = EvaluationData(watched, EvaluationTransform(size), size, batch_size, num_workers)
+        self.watched = EvaluationData(watched, size, size, batch_size, num_workers, cache)
+        self._cache = cache
         if batch_size < 2:
             raise ConfigError(
                 "data.batch_size=1; expected at least 2, batch normalisation learns nothing from one image"
@@ -76,6 +81,20 @@ class TrainingData(L.LightningDataModule, ABC):
     @abstractmethod
     def label_files(self) -> list[Path]:
         """Returns where the labels lie that are trained on."""
+
+    @abstractmethod
+    def wanted(self) -> Sequence[Wanted]:
+        """Returns what is read again in each epoch, beside the sets that are watched."""
+
+    def prepare_data(self) -> None:
+        """Decodes what is read again in each epoch, in one process of a machine, while the others wait."""
+        if self._cache is not None:
+            self._cache.fill([*self.wanted(), *self.watched.wanted()], self.num_workers)
+
+    def setup(self, stage: str) -> None:
+        """Learns what is decoded already."""
+        if self._cache is not None:
+            self._cache.know([*self.wanted(), *self.watched.wanted()])
 
     def share(self, world: int) -> int:
         """Returns how many scenes of a batch each of ``world`` processes takes.
@@ -141,3 +160,7 @@ class TrainingData(L.LightningDataModule, ABC):
         """Returns one loader for each watched set."""
         self.watched.trainer = self.trainer
         return self.watched.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Changes the colours of a batch and scales it, where it lies; see `zsda.data.colours.finish`."""
+        return finish(batch)

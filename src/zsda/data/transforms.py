@@ -1,83 +1,24 @@
-"""From what lies on disk to what a network takes."""
+"""What is drawn for a training scene: its crop, its mirroring, its weather and its colours."""
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
-
-# It would ask the package registry for a newer version at every import, which delays and warns where there is no network.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 import cv2
 import numpy as np
 import torch
-from albumentations.augmentations.pixel import functional as pixel
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import hash32, uniform
+from zsda.data.colours import ADJUST
 from zsda.data.labels import IGNORE
+from zsda.data.resizing import Size, Window, cut
 
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
 _GREY = (124, 116, 104)
-# albumentations' own transforms would draw the factors themselves, several from one stream.
-ADJUST: dict[str, Callable[[NDArray[np.uint8], float], NDArray[np.uint8]]] = {
-    "brightness": pixel.adjust_brightness_torchvision,
-    "contrast": pixel.adjust_contrast_torchvision,
-    "saturation": pixel.adjust_saturation_torchvision,
-    "hue": pixel.adjust_hue_torchvision,
-}
-"""The parts of a colour jitter: each takes uint8 [H, W, 3] and a factor, or a shift of the hue in turns of the colour circle."""
-
-Size = Sequence[int]
-"""Height, width in pixels."""
-
-
-def resize_image(image: Image.Image, size: Size) -> NDArray[np.uint8]:
-    """Resizes with Pillow's Lanczos, as the published evaluation does; returns uint8 [H, W, 3]."""
-    height, width = size
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(image)
-
-
-def resize_mask(mask: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """Resizes ids, uint8 [H, W], to the nearest as Pillow counts it, which is SDGPA's; returns uint8 [h, w]."""
-    height, width = size
-    if mask.shape == (height, width):
-        return mask
-    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
-
-
-def normalise(image: NDArray[np.uint8]) -> Tensor:
-    """Scales uint8 [H, W, 3] to float32 [3, H, W] with the mean and deviation of ImageNet."""
-    scaled = (image.astype(np.float32) / 255 - MEAN) / STD
-    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
-
-
-class EvaluationTransform:
-    """Resizes and normalises (SDGPA evaluates at 512x1024).
-
-    Args:
-        size: height, width that the network sees.
-
-    Raises:
-        ConfigError: it is no height and width.
-    """
-
-    def __init__(self, size: Size = (512, 1024)) -> None:
-        check_size("size", size)
-        self.size = size
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Returns float32 [3, H, W]."""
-        return normalise(resize_image(image, self.size))
-
 
 Effect = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 """Takes an image, uint8 [H, W, 3], and a seed, and returns the image changed."""
@@ -120,7 +61,7 @@ class TrainingTransform:
     Each random decision is drawn by itself, from a hash of the seed and its name, so that none depends on another.
 
     Args:
-        size: height, width to which images and labels are resized first.
+        size: height, width to which images and labels are resized first; `Reader.pixels` and `Reader.ids` do so.
         scale: range of a random enlargement before the crop; None leaves it out, as published.
         crop: height, width of the random crop; None keeps the whole image.
         flip: probability of mirroring.
@@ -128,8 +69,8 @@ class TrainingTransform:
         contrast: see ``brightness``.
         saturation: see ``brightness``.
         hue: range of the shift in turns of the colour circle.
-        blur: probability of a Gaussian blur of each view after its jitter; published is 0.
-        cutout: probability of a grey rectangle, up to a quarter as high and wide, in each view; published is 0.
+        blur: probability of a Gaussian blur of each view before its jitter; published is 0.
+        cutout: probability of a grey rectangle, up to a quarter as high and wide, in each view, after the blur; published is 0.
 
     Raises:
         ConfigError: a value makes no sense, or the crop is larger than the resized image, or could be after scaling.
@@ -167,7 +108,7 @@ class TrainingTransform:
         self.size = size
         self._scale, self._flip = scale, flip
         self._window = size if crop is None else crop
-        self._jitter = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
+        self._jitter = dict(zip(ADJUST, (brightness, contrast, saturation, hue), strict=True))
         extent = (0.05, 0.25)
         self._options: dict[str, A.ImageOnlyTransform] = {}
         if blur:
@@ -177,71 +118,81 @@ class TrainingTransform:
 
     def __call__(
         self,
-        images: Mapping[str, Image.Image],
+        images: Mapping[str, NDArray[np.uint8]],
         mask: NDArray[np.uint8],
         seed: int,
         effects: Mapping[str, Effect] | None = None,
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Augments one scene; equal seeds give equal results in any process.
+        """Cuts and mirrors one scene; equal seeds give equal results in any process. The colours are left to `zsda.data.colours`.
 
         Args:
-            images: view name -> RGB image, of any sizes.
-            mask: ids of a class set, uint8 [H, W].
+            images: view name -> RGB, uint8 [H, W, 3] at ``size``, or what `window` returns of it.
+            mask: ids of a class set, uint8 [H, W], likewise.
             seed: of this scene at this time.
-            effects: view name -> what is done to the resized image before anything else.
+            effects: view name -> what is done to the image, which must be whole, before anything else.
 
         Returns:
-            View name -> float32 [3, h, w], and the ids, uint8 [h, w].
+            View name -> uint8 [h, w, 3], and the ids, uint8 [h, w].
         """
         geometry, effects = self._draw_geometry(seed), effects or {}
-        views = {}
-        for name, image in images.items():
-            pixels = resize_image(image, self.size)
-            if name in effects:
-                pixels = effects[name](pixels, hash32(seed, "effect", name))
-            pixels = geometry.apply(pixels, cv2.INTER_LINEAR, fill=0)
-            views[name] = normalise(self._change_colours(pixels, seed, name))
-        labels = geometry.apply(resize_mask(mask, self.size), cv2.INTER_NEAREST, fill=IGNORE)
-        return views, torch.from_numpy(labels.copy())
+        changed = {
+            name: effects[name](pixels, hash32(seed, "effect", name)) if name in effects else pixels
+            for name, pixels in images.items()
+        }
+        placed = {name: geometry.apply(pixels, cv2.INTER_LINEAR, fill=0) for name, pixels in changed.items()}
+        views = {name: torch.tensor(self._blur_and_cut_out(pixels, seed, name)) for name, pixels in placed.items()}
+        return views, torch.tensor(geometry.apply(mask, cv2.INTER_NEAREST, fill=IGNORE))
+
+    def window(self, seed: int) -> Window | None:
+        """Returns all that is used of the resized image; None where that is the whole."""
+        geometry = self._draw_geometry(seed)
+        whole = geometry.scaled != tuple(self.size) or tuple(self._window) == tuple(self.size)
+        return None if whole else geometry.window
+
+    def colours(self, seed: int, view: str) -> Tensor:
+        """Draws the factors of the jitter of a view, in the order of `ADJUST`, float64 [4]."""
+        return torch.tensor(
+            [within(limits, uniform(seed, name, view)) for name, limits in self._jitter.items()], dtype=torch.float64
+        )
+
+    def _blur_and_cut_out(self, image: NDArray[np.uint8], seed: int, view: str) -> NDArray[np.uint8]:
+        for name, option in self._options.items():
+            option.set_random_seed(hash32(seed, name, view))
+            image = option(image=np.ascontiguousarray(image))["image"]
+        return image
 
     def _draw_geometry(self, seed: int) -> "_Geometry":
         factor = 1.0 if self._scale is None else within(self._scale, uniform(seed, "scale"))
         scaled = [round(side * factor) for side in self.size]
         slack = [max(0, side - length) for side, length in zip(scaled, self._window, strict=True)]
         top, left = (int(uniform(seed, name) * (room + 1)) for name, room in zip(("top", "left"), slack, strict=True))
-        return _Geometry((scaled[0], scaled[1]), top, left, self._window, uniform(seed, "mirror") < self._flip)
-
-    def _change_colours(self, image: NDArray[np.uint8], seed: int, view: str) -> NDArray[np.uint8]:
-        for name, limits in self._jitter.items():  # in the published order
-            image = ADJUST[name](image, within(limits, uniform(seed, name, view)))
-        for name, option in self._options.items():
-            option.set_random_seed(hash32(seed, name, view))
-            image = option(image=image)["image"]
-        return image
+        height, width = self._window
+        mirrored = uniform(seed, "mirror") < self._flip
+        return _Geometry(tuple(self.size), (scaled[0], scaled[1]), Window(top, left, height, width), mirrored)
 
 
 @dataclass(frozen=True)
 class _Geometry:
     """What is done to the place of every pixel: scaled to a size, cut to a window, filled up where that is larger, mirrored."""
 
+    size: tuple[int, ...]
     scaled: tuple[int, int]
-    top: int
-    left: int
-    window: Size
+    window: Window
     mirrored: bool
 
     def apply(self, pixels: NDArray[np.uint8], interpolation: int, fill: int) -> NDArray[np.uint8]:
-        """Maps uint8 [H, W] or [H, W, C] to [h, w] or [h, w, C]."""
-        if pixels.shape[:2] != self.scaled:
-            pixels = cv2.resize(pixels, self.scaled[::-1], interpolation=interpolation)
-        height, width = self.window
-        pixels = pixels[self.top : self.top + height, self.left : self.left + width]
+        """Maps uint8 [H, W] or [H, W, C] to [h, w] or [h, w, C]; what is not whole but a window is mirrored only."""
+        height, width = self.window.height, self.window.width
+        if pixels.shape[:2] == self.size:
+            if self.scaled != self.size:
+                pixels = cv2.resize(pixels, self.scaled[::-1], interpolation=interpolation)
+            pixels = cut(pixels, self.window)
         down, across = height - pixels.shape[0], width - pixels.shape[1]
         if down or across:
             # Half on each side.
             sides = (down // 2, down - down // 2, across // 2, across - across // 2)
             pixels = cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=[fill] * 3)
-        return pixels[:, ::-1] if self.mirrored else pixels
+        return cv2.flip(pixels, 1) if self.mirrored else pixels
 
 
 def within(limits: Sequence[float], share: float) -> float:

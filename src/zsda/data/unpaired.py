@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import hash32
+from zsda.data.cache import Cache, Wanted
 from zsda.data.faults import Fault, load_or_stand_in
 from zsda.data.reader import DamagedImageError, image_size
 from zsda.data.samplers import CyclingSampler
@@ -46,7 +47,7 @@ class WeakStrongDataset(Dataset[Any]):
         return len(self._dataset)
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any] | Fault:
-        """Returns ``images`` (``weak`` and ``strong`` -> float32 [3, h, w]), ``mask`` (uint8 [h, w]) and ``key`` of (pass, index).
+        """Returns ``images`` (``weak`` and ``strong`` -> uint8 [h, w, 3]), ``mask`` (uint8 [h, w]) and ``key`` of (pass, index).
 
         Where what was to be pasted is damaged, nothing is pasted, and the damage told.
         """
@@ -56,7 +57,7 @@ class WeakStrongDataset(Dataset[Any]):
     def _load(self, turn: int, index: int) -> dict[str, Any] | Fault:
         sample = self._dataset[index]
         seed = hash32(self._seed, turn, sample["key"])
-        image, mask = np.asarray(sample["image"]), sample["mask"]
+        image, mask = sample["image"], sample["mask"]
         damaged = None
         if self._paste is not None:
             try:
@@ -91,6 +92,8 @@ class UnpairedData(TrainingData):
             pixels ignored.
         copy_paste: makes what is pasted on the unlabelled images of the ``dataset`` with its pseudo labels and of their folder
             ``labels``; None pastes nothing.
+        cache: how many GB the decoded images of all sets together may take on the disk, which keeps them at full size; None decodes
+            them every time.
 
     Attributes:
         images: what is read, part -> images.
@@ -117,9 +120,14 @@ class UnpairedData(TrainingData):
         validation: SegmentationDataset | None = None,
         labels: Path | None = None,
         copy_paste: Callable[..., Paste] | None = None,
+        cache: float | None = None,
     ) -> None:
+        kept = None if cache is None else Cache(cache)
+        if kept is not None:
+            source = source.read_by(kept.reader)
+            unlabelled = None if unlabelled is None else unlabelled.read_by(kept.reader)
         watched = {} if validation is None else {SOURCE: validation}
-        super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase)
+        super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase, kept)
         if isinstance(parts, str) or not parts or not {*parts} <= {SOURCE, UNLABELLED}:
             raise ConfigError(f"data.parts={parts}; expected a list of {SOURCE}, {UNLABELLED} or both")
         images = {SOURCE: source}
@@ -150,6 +158,10 @@ class UnpairedData(TrainingData):
             return there.with_classes(self.source.classes)
         except ConfigError:  # they tell other classes apart
             return None
+
+    def wanted(self) -> list[Wanted]:
+        """See `TrainingData`."""
+        return [Wanted(dataset, None, None) for dataset in self.images.values()]
 
     def describe(self) -> str:
         """Says how many images of each part there are."""

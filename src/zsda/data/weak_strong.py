@@ -13,7 +13,9 @@ from torch import Tensor
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import uniform
-from zsda.data.transforms import ADJUST, Size, check_probability, check_range, check_size, normalise, within
+from zsda.data.colours import ADJUST
+from zsda.data.resizing import Size, Window, cut
+from zsda.data.transforms import check_probability, check_range, check_size, within
 
 WEAK, STRONG = "weak", "strong"
 
@@ -152,28 +154,28 @@ class WeakStrongTransform:
             seed: of this image at this time.
 
         Returns:
-            ``weak`` and, where it is asked for, ``strong``, each normalised, float32 [3, h, w]; and the ids, uint8 [h, w].
+            ``weak`` and, where it is asked for, ``strong``, each uint8 [h, w, 3]; and the ids, uint8 [h, w].
         """
-        top, left, height, width = self.window(image.shape[:2], seed)
+        window = self.window(image.shape[:2], seed)
         mirrored = uniform(seed, "mirror") < self._flip
 
-        def cut(pixels: Pixels, interpolation: int) -> Pixels:
-            window = (pixels[:, ::-1] if mirrored else pixels)[top : top + height, left : left + width]
-            return cv2.resize(np.ascontiguousarray(window), tuple(self.size)[::-1], interpolation=interpolation)
+        def view(pixels: Pixels, interpolation: int) -> Pixels:
+            part = np.ascontiguousarray(cut(pixels[:, ::-1] if mirrored else pixels, window))
+            return cv2.resize(part, tuple(self.size)[::-1], interpolation=interpolation)
 
-        weak = cut(image, cv2.INTER_LINEAR)
-        views = {WEAK: normalise(weak)}
+        weak = view(image, cv2.INTER_LINEAR)
+        views = {WEAK: torch.tensor(weak)}
         if self._strong is not None:
-            views[STRONG] = normalise(self._strong(weak, seed))
-        return views, torch.from_numpy(cut(mask, cv2.INTER_NEAREST))
+            views[STRONG] = torch.tensor(self._strong(weak, seed))
+        return views, torch.tensor(view(mask, cv2.INTER_NEAREST))
 
-    def window(self, size: Size, seed: int) -> tuple[int, int, int, int]:
-        """Draws the window of an image of this height and width, after mirroring: top, left, height, width in pixels."""
+    def window(self, size: Size, seed: int) -> Window:
+        """Draws the window of an image of this height and width, after mirroring."""
         most = min(self._heights[1], self._fitting(size))
         height = _whole((min(self._heights[0], most), most), uniform(seed, "height"))
         width = min(size[1], max(1, int(height * self._ratio)))
         top, left = int((size[0] - height) * uniform(seed, "top")), int((size[1] - width) * uniform(seed, "left"))
-        return top, left, height, width
+        return Window(top, left, height, width)
 
     def has_room(self, size: Size) -> bool:
         """Returns whether windows of several heights fit into an image of this height and width, if there are several."""

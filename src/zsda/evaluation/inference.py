@@ -14,21 +14,29 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zsda.core.errors import ConfigError, DataError, ModelError
+from zsda.data.colours import normalise
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import ClassSet
-from zsda.data.transforms import EvaluationTransform, Size, normalise
+from zsda.data.resizing import Size, resize_image
+from zsda.data.transforms import check_size
 from zsda.evaluation.metrics import SetScores, plain_scores
 from zsda.evaluation.pictures import write_mask
 from zsda.evaluation.protocols import Protocol
 
 
 class Inference(ABC):
-    """How a network is asked: what it sees of an image, how often, and at what size it answers."""
+    """How a network is asked: what it sees of an image, how often, and at what size it answers.
 
-    @abstractmethod
+    Attributes:
+        size: height, width that an image is resized to first; None leaves it at its own.
+    """
+
+    size: Size | None
+
     def prepare(self, image: Image.Image) -> Tensor:
-        """Brings an RGB image to what `labels` takes, float32 [3, h, w]; done by the loader's processes."""
+        """Brings an RGB image to what `labels` takes, float32 [3, h, w]."""
+        return normalise(torch.tensor(resize_image(image, self.size or (image.height, image.width))))
 
     @abstractmethod
     def labels(
@@ -60,11 +68,8 @@ class ResizedInference(Inference):
     """
 
     def __init__(self, size: Size) -> None:
-        self._transform = EvaluationTransform(size)
-
-    def prepare(self, image: Image.Image) -> Tensor:
-        """Resizes and normalises an RGB image to float32 [3, h, w]."""
-        return self._transform(image)
+        check_size("size", size)
+        self.size = size
 
     def labels(
         self,
@@ -93,11 +98,8 @@ class SummedInference(Inference):
     """
 
     def __init__(self, scales: Sequence[Size], mirror: bool = False) -> None:
+        self.size = None
         self._scales, self._mirror = scales, mirror
-
-    def prepare(self, image: Image.Image) -> Tensor:
-        """Normalises an RGB image at its own size to float32 [3, H, W]."""
-        return normalise(np.asarray(image))
 
     def labels(
         self,

@@ -12,7 +12,7 @@ from zsda.core.files import file_digest
 from zsda.core.trained import TrainedNetwork
 from zsda.data.classes import find_classes
 from zsda.data.labels import ClassSet
-from zsda.data.transforms import Size, resize_mask
+from zsda.data.resizing import Size, resize_mask
 from zsda.evaluation.inference import ResizedInference
 from zsda.evaluation.metrics import confusion_matrix, scores
 from zsda.models.weights import load_trained

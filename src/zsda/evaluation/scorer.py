@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from zsda.core.files import digest, file_digest, remove_parts
 from zsda.core.provenance import provenance
 from zsda.core.trained import TrainedNetwork
+from zsda.data.cache import Cache
 from zsda.data.classes import find_classes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.evaluation import EvaluationData
@@ -55,6 +56,7 @@ class Scorer:
         batch_size: images per step.
         num_workers: loader processes.
         masks: write the predictions as well.
+        cache: how many GB the decoded images of all sets together may take on the disk; None decodes them for every network.
 
     Raises:
         ConfigError: numbers that no loader takes.
@@ -68,7 +70,9 @@ class Scorer:
         batch_size: int,
         num_workers: int,
         masks: bool = False,
+        cache: float | None = None,
     ) -> None:
+        self._cache = None if cache is None else Cache(cache)
         self._datasets, self._protocol, self._trainer = dict(datasets), protocol, trainer
         self._batch_size, self._num_workers, self._masks = batch_size, num_workers, masks
         self._precision = trainer(logger=False, enable_checkpointing=False).precision
@@ -200,7 +204,7 @@ class Scorer:
         size, classes = self._size(network), find_classes(network.classes)
         datasets = {name: dataset.with_classes(classes) for name, dataset in self._datasets.items()}
         inference, label_size = inference_by(self._protocol, size), None if self._protocol.labels == "native" else size
-        data = EvaluationData(datasets, inference.prepare, label_size, self._batch_size, self._num_workers)
+        data = EvaluationData(datasets, inference.size, label_size, self._batch_size, self._num_workers, self._cache)
         task = EvaluationTask(load_trained(network), list(datasets), classes, self._protocol, inference, masks)
         results = evaluate(task, data, trainer)
         return results, task.faults.messages, trainer.is_global_zero

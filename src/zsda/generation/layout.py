@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from zsda.data.datasets.generated import LAYOUT_SCORE
@@ -39,7 +40,7 @@ class _Images(Dataset[dict[str, Any]]):
 
     def _load(self, index: int) -> dict[str, Any]:
         edit = self._edits[index]
-        image, mask = self._judge.prepare(edit["image"], edit["mask"])
+        image, mask = self._judge.prepare(Image.fromarray(edit["image"]), edit["mask"])
         return {"source": self._sources[index], "image": image, "mask": mask}
 
 

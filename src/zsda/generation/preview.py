@@ -122,7 +122,7 @@ def read_images(
     images = []
     for place in (len(source) * number // count for number in range(count)):
         sample = labelled[place]
-        canvas, mask = recipe.draw_canvas(sample["image"]), sample["mask"]
+        canvas, mask = recipe.draw_canvas(Image.fromarray(sample["image"])), sample["mask"]
         path = source.samples[place].image.relative_to(source.root).as_posix()
         images.append(SourceImage(path, canvas, mask, _score(judge, _picture(canvas), mask), labelled.classes))
     return images

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from zsda.core.errors import ConfigError, ModelError
 from zsda.core.files import file_digest, to_json, write_atomic
 from zsda.core.provenance import provenance
-from zsda.data.transforms import MEAN, STD, EvaluationTransform
+from zsda.data.colours import MEAN, STD
+from zsda.data.transforms import check_size
 from zsda.models.weights import save_weights
 
 FORMATS = {"safetensors": "weights.safetensors", "onnx": "network.onnx"}
@@ -88,7 +89,7 @@ def export_network(
         StoreError: the disk refuses.
     """
     check_formats(formats)
-    EvaluationTransform(size)  # which refuses what is no height and width
+    check_size("size", size)
     model.eval()
     with torch.no_grad():
         channels = model(torch.zeros(1, 3, *size)).shape[1]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zsda.core.errors import ConfigError, StoreError
 from zsda.core.seeds import uniform
 from zsda.data.labels import IGNORE
-from zsda.data.reader import resize_to_nearest
+from zsda.data.resizing import resize_to_nearest
 from zsda.data.samples import SegmentationDataset, pseudo_label
 from zsda.pseudo_labels.reader import PseudoLabels
 
@@ -118,10 +118,10 @@ class HardAwareCopyPaste:
         return donors[int(uniform(seed, "donor", turn) * len(donors))]
 
     def _paste(self, image: Pixels, mask: Pixels, donor: int) -> tuple[Pixels, Pixels]:
-        sample, size = self._dataset[donor], mask.shape[::-1]
-        pixels, ids = np.asarray(sample["image"]), resize_to_nearest(sample["mask"], size)
+        sample = self._dataset[donor]
+        pixels, ids = sample["image"], resize_to_nearest(sample["mask"], mask.shape)
         if pixels.shape[:2] != mask.shape:
-            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+            pixels = cv2.resize(pixels, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
         pasted = self._is_hard[ids]
         return np.where(pasted[..., None], pixels, image), np.where(pasted, ids, mask)
 

@@ -15,12 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 from zsda.core.errors import ModelError, StoreError
 from zsda.core.files import write_atomic
 from zsda.core.seeds import hash32
+from zsda.data.colours import finish
 from zsda.data.faults import Fault, FaultLog, collate, load_or_fault
 from zsda.data.labels import IGNORE
-from zsda.data.reader import resize_to_nearest
+from zsda.data.resizing import Size, resize_to_nearest
 from zsda.data.samplers import check_loading, group_loader
 from zsda.data.samples import SegmentationDataset
-from zsda.data.transforms import Size, check_size, normalise
+from zsda.data.transforms import check_size
 from zsda.evaluation.inference import of_classes
 from zsda.models.torch_files import read_torch_file
 from zsda.pseudo_labels.selectors import Selector
@@ -30,7 +31,7 @@ _STATE = {"selector", "batches", "left_out"}
 
 
 class ResizedImages(Dataset[Any]):
-    """Images as HIAST labels them: resized by OpenCV, bilinear, and normalised.
+    """Images as HIAST labels them: resized by OpenCV, bilinear.
 
     Args:
         dataset: the images.
@@ -45,14 +46,14 @@ class ResizedImages(Dataset[Any]):
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> dict[str, Any] | Fault:
-        """Returns ``image``, float32 [3, h, w], ``index`` and, where labels are read, ``given``, int64 [h, w]."""
+        """Returns ``image``, uint8 [h, w, 3], ``index`` and, where labels are read, ``given``, int64 [h, w]."""
         return load_or_fault(lambda: self._load(index))
 
     def _load(self, index: int) -> dict[str, Any]:
-        pixels, size = np.asarray(self._dataset.image(index)), (self._size[1], self._size[0])
-        found = {"image": normalise(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)), "index": index}
+        pixels = cv2.resize(self._dataset.pixels(index), tuple(self._size)[::-1], interpolation=cv2.INTER_LINEAR)
+        found = {"image": torch.tensor(pixels), "index": index}
         if self._with_labels:
-            found["given"] = torch.from_numpy(resize_to_nearest(self._dataset.mask(index), size).astype(np.int64))
+            found["given"] = torch.from_numpy(resize_to_nearest(self._dataset.mask(index), self._size).astype(np.int64))
         return found
 
 
@@ -107,6 +108,10 @@ class LabellingData(L.LightningDataModule):
         turns = -(-len(left) // world)
         own = [left[place] if place < len(left) else [] for place in range(rank, turns * world, world)]
         return group_loader(self._images, own, self._num_workers, collate)
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Scales images to what networks take, where they lie."""
+        return finish(batch)
 
 
 class LabellingTask(L.LightningModule):

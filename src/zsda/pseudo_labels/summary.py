@@ -13,7 +13,8 @@ from rich.progress import track
 from zsda.core.errors import DataError
 from zsda.core.files import write_atomic
 from zsda.data.labels import IGNORE, ClassSet
-from zsda.data.reader import FROM_DISK, resize_to_nearest
+from zsda.data.reader import FROM_DISK
+from zsda.data.resizing import resize_to_nearest
 from zsda.data.samples import SegmentationDataset, pseudo_label
 from zsda.pseudo_labels.selectors import Selector
 
@@ -53,7 +54,7 @@ def compare(labels: Path, truth: SegmentationDataset) -> Accuracy:
             continue
         kept = FROM_DISK.label(labels / pseudo_label(sample.image), "classIds", truth.classes)
         try:
-            real = resize_to_nearest(truth.mask(index), kept.shape[::-1])
+            real = resize_to_nearest(truth.mask(index), kept.shape)
         except DataError as error:
             _log.warning("not compared: %s", error)
             continue
