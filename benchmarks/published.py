@@ -1,4 +1,4 @@
-"""What SDGPA's published code does with a sample, written anew from its description; steps that change nothing are left out."""
+"""What SDGPA's published code does, written anew from its description; steps that change nothing are left out."""
 
 from pathlib import Path
 from random import Random
@@ -55,6 +55,23 @@ def evaluation_sample(image: Path, label: Path):
     """Reads, resizes and normalises; returns float32 [3, 512, 1024] and the label, int64 [512, 1024]."""
     picture, ids = _prepared(*_read(image, label))
     return _tensors([picture], ids)
+
+
+def edit_one_by_one(pipeline, pictures, prompt: str, seeds, steps: int, text: float, image: float):
+    """Edits pictures with a pipeline of diffusers, one a call; returns uint8 [N, 3, h, w]."""
+    pipeline.set_progress_bar_config(disable=True)
+    edited = []
+    for picture, seed in zip(pictures, seeds, strict=True):
+        made = pipeline(
+            prompt,
+            image=picture,
+            num_inference_steps=steps,
+            guidance_scale=text,
+            image_guidance_scale=image,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        edited.append(torch.from_numpy(np.array(made.images[0])).permute(2, 0, 1))
+    return torch.stack(edited)
 
 
 class ConfusionMatrix:

@@ -49,12 +49,13 @@ def medians(taken: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: round(1000 * statistics.median(times), 2) for name, times in taken.items()}
 
 
-def main(doc: str, measure: Callable[[int], tuple[list[Claim], dict[str, Any]]]) -> None:
-    """Runs a benchmark on one thread and prints its claims and what is behind them as JSON.
+def main(doc: str, measure: Callable[[int], tuple[list[Claim], dict[str, Any]]], threads: int | None = 1) -> None:
+    """Runs a benchmark and prints its claims and what is behind them as JSON.
 
     Args:
         doc: what it is.
         measure: takes a number of rounds.
+        threads: of torch and OpenCV; None leaves one for each core.
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="at least 5")
@@ -62,8 +63,9 @@ def main(doc: str, measure: Callable[[int], tuple[list[Claim], dict[str, Any]]])
     asked = parser.parse_args()
     if asked.rounds < 5:
         parser.error("expected --rounds of at least 5")
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    if threads is not None:
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
     claims, behind = measure(asked.rounds)
     versions = {"torch": torch.__version__, "numpy": np.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
     found = {"claims": [claim._asdict() for claim in claims], "rounds": asked.rounds, **versions, **behind}

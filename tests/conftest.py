@@ -12,6 +12,18 @@ from PIL import Image
 from tests.starting import call, spawn
 from zsda.miniature.writer import write_miniature
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what needs a GPU where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch  # here, so that a test without it starts at once
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -16,7 +16,7 @@ from tests.starting import call
 TRAINING = Path(__file__).parents[1] / "tools/small_editor/conf"
 WORLD = [
     "trainer=cpu", "world.size=[64,128]", "world.crop=[48,96]", "world.canvas=[128,64]", "world.patch_size=64", "world.editor.steps=2",
-    "+world.prepare.train=4", "+world.prepare.val=2", "+world.prepare.test=2", "+world.prepare.size=[64,128]",
+    "scenes={train: 4, val: 2, test: 9}", "world.prepare.test=2", "+world.prepare.size=[64,128]",
     "machine.num_workers=0",
 ]  # fmt: skip
 WORDS = [
@@ -27,7 +27,7 @@ WORDS = [
     '"method.epochs={single: 2, first: 1, second: 1, horizon: 1}"]',
     'eval_options=["batch_size=2"]',
 ]
-MADE = ("data/miniature/fog_*/leftImg8bit/*/*/*.png", "runs/demo/*/*/*.safetensors", "runs/demo/*/eval/*/scores.json")
+MADE = ("data/demo/fog_*/leftImg8bit/*/*/*.png", "runs/demo/*/*/*.safetensors", "runs/demo/*/eval/*/scores.json")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,7 +73,8 @@ def test_the_commands_are_shown_as_one_would_type_them(shown):
         "zsda.train",
         "zsda.eval",
     ]
-    assert all(" world=miniature trainer=cpu 'world.size=[64,128]'" in line for line in commands)
+    start = " world=miniature data_root=data/demo world.prepare.train=4 world.prepare.val=2 trainer=cpu 'world.size=[64,128]'"
+    assert all(start in line and " world.prepare.test=2 " in line for line in commands)
     assert commands[1].endswith("domain=fog seed=0 batch_size=4 split=val limit=2")
     assert commands[3].endswith("'method.epochs={single: 2, first: 1, second: 1, horizon: 1}' experiment=fog")
 

@@ -52,4 +52,5 @@ def test_the_speeds_in_the_readme_are_those_that_were_measured():
     assert measured["machine"] in readme
     rows = [f"| {c['claim']} | {c['ratio']:.1f} | {c['at_least']:g} |" for c in measured["claims"]]
     assert re.findall(r"^\| .* \| [\d.]+ \| [\d.]+ \|$", readme, re.MULTILINE) == rows
-    assert all(claim["ratio"] >= claim["at_least"] for claim in measured["claims"])
+    missed = [claim["claim"] for claim in measured["claims"] if claim["ratio"] < claim["at_least"]]
+    assert re.findall(r"^Not reached: (.*?)\.", readme, re.MULTILINE) == ["; ".join(missed)] * bool(missed)

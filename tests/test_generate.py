@@ -50,6 +50,23 @@ def reference(photographs, editor, tmp_path_factory) -> Path:
     return folder
 
 
+def test_the_fast_editor_is_another_setting(folder, editor):
+    words = ["domain=night", "recipe=[target]", "limit=1"]
+    fast = [word for word in SMALL if not word.startswith("editor.steps")]
+    quick = [
+        "editor=fast",
+        "world.editor.fast={scheduler: UniPCMultistepScheduler, steps: 2, guidance_interval: [0, 0.5]}",
+    ]
+    result = run("generate", *fast, f"editor.model={editor}", *words, *quick, cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    made = json.loads((folder / "data/night_target/generation.json").read_text())["editor"]
+    assert made["scheduler"]["name"] == "UniPCMultistepScheduler"
+    assert (made["steps"], made["guidance_interval"]) == (2, [0.0, 0.5])
+    refused = generate(folder, editor, *words)
+    assert refused.returncode == 2
+    assert "editor.guidance_interval was [0.0, 0.5] and is now" in refused.stderr
+
+
 @pytest.fixture
 def folder(tmp_path, photographs) -> Path:
     return work_in(tmp_path, photographs)

@@ -84,9 +84,9 @@ def test_help(installed, tmp_path):
 def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
     world = [
         "world=miniature",
-        "+world.prepare.train=4",
-        "+world.prepare.val=2",
-        "+world.prepare.test=1",
+        "world.prepare.train=4",
+        "world.prepare.val=2",
+        "world.prepare.test=1",
         "trainer=cpu",
     ]
     short = [f"method.epochs.{length}=1" for length in ("first", "second", "horizon")]

@@ -16,7 +16,7 @@ from zsda.core.command import choices, command, own_folders
 from zsda.core.config import build, conf_dir, seed_of
 from zsda.core.errors import ConfigError, ZsdaError
 
-_FOR_ALL = ("world.", "trainer=", "trainer.", "machine.", "data_root=")
+_FOR_ALL = ("world.", "trainer=", "trainer.", "machine.")
 
 
 @command("demo")
@@ -26,7 +26,7 @@ def main(config: DictConfig) -> None:
     runs = {"source_only": f"day_source_only_seed{config.seed}", "sdgpa": f"{domain}_sdgpa_seed{config.seed}"}
     console, seconds = Console(), dict[str, float]()
     with _step(console, seconds, "world", "The world: a rendered city, by day and as it really looks otherwise"):
-        build(config.world.prepare)
+        build(config.world.prepare, **_scenes(config))
     for name, headline, words in _commands(config, domain, list(runs.values())):
         with _step(console, seconds, name, headline):
             _call(console, words)
@@ -66,11 +66,19 @@ def _check(config: DictConfig) -> str:
     return str(config.domain.name)
 
 
+def _scenes(config: DictConfig) -> dict[str, int]:
+    """Returns how many scenes the city has; what a word of the user says of the world itself wins."""
+    said = {word.split("=")[0] for word in HydraConfig.get().overrides.task}
+    return {split: count for split, count in config.scenes.items() if f"world.prepare.{split}" not in said}
+
+
 def _commands(config: DictConfig, domain: str, runs: list[str]) -> list[tuple[str, str, list[str]]]:
     words = HydraConfig.get().overrides.task
     world = [
         *own_folders(),
         f"world={choices()['world']}",
+        f"data_root={config.data_root}",
+        *(f"world.prepare.{split}={count}" for split, count in _scenes(config).items()),
         *(word for word in words if word.lstrip("+~").startswith(_FOR_ALL)),
     ]
     own = [word for word in words if word.startswith("domain.")]

@@ -68,8 +68,10 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
         recipe = patches.recipe
         about = {"domain": domain.describe(), "recipe": recipe.describe(), "editor": editor.describe()}
         store = GeneratedStore(root, {**about, "seed": config.seed}, config.retries)
-        data = PatchDataModule(patches, store, config.batch_size, machine.workers)
-        task = GenerationTask(editor, recipe, domain, config.seed, config.batch_size, faults, config.retries)
+        recipe.check_fits(editor.multiple)
+        together = editor.batch_size(recipe.patch) if config.batch_size is None else config.batch_size
+        data = PatchDataModule(patches, store, together, machine.workers)
+        task = GenerationTask(editor, recipe, domain, config.seed, together, faults, config.retries)
         linked = CityscapesRoot(store.root, source.root) if config.cityscapes_root else None
         if linked is not None:
             linked.check_edits(config.split)

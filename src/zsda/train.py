@@ -55,6 +55,7 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
         trainer=machine.trainer,
         loggers=list(build(config.machine.logger).values()) if config.machine.get("logger") else [],
         keep_every=config.keep_every,
+        compile=config.compile,
         **config.checkpoint,
     )
     processes = engine.trainer(logger=False, enable_checkpointing=False).world_size

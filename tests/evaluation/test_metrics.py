@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.asked import Asked
 from tests.reference import recorded
 from zsda.core.errors import DataError
 from zsda.data.classes import find_classes
@@ -70,8 +71,8 @@ def test_pixels_are_counted_as_one_by_one(monkeypatch, kind):
     assert torch.equal(confusion_matrix(predictions.to(kind), labels.to(kind), 5), expected)
 
 
-def test_on_a_device_the_counts_are_those_of_a_cpu():
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_pairs_are_counted_alike_everywhere(device):
     rows, columns = (torch.randint(0, 256, (5000,), dtype=torch.uint8) for _ in range(2))
     expected = torch.bincount(rows.long() * 256 + columns, minlength=2**16).view(256, 256)
     assert torch.equal(metrics._count_pairs(rows.to(device), columns.to(device)).cpu().long(), expected)
@@ -86,6 +87,18 @@ def test_whatever_is_no_class_is_an_error(prediction):
 def test_a_label_of_no_class_is_refused(label):
     with pytest.raises(DataError, match="labels outside 0-1 and 9"):
         confusion_matrix(torch.tensor([0, 1]), torch.tensor([label, 1]), 2, ignore_index=9)
+
+
+def test_a_score_refuses_it_when_it_is_computed_and_waits_for_no_device_before():
+    score = SegmentationScores(2)
+    with Asked() as asked:
+        score.update(torch.tensor([0, 1]), torch.tensor([2, 1]))
+    assert not asked.where
+    with pytest.raises(DataError, match="labels outside 0-1 and 255"):
+        score.compute()
+    score.reset()
+    score.update(torch.tensor([0, 1]), torch.tensor([IGNORE, 1]))
+    assert score.compute()["miou"] == 1
 
 
 def test_nothing_scored_is_nan_and_not_zero():

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from PIL import Image
@@ -68,6 +70,19 @@ def test_wrong_numbers(source, night, tmp_path, name, value):
 class _Rank:
     def __init__(self, rank: int, world: int):
         self.global_rank, self.world_size = rank, world
+
+
+def test_all_ranks_make_the_groups_of_the_first_whatever_fits_into_their_memory(source, night, tmp_path):
+    patches, store = SourcePatches(source, RECIPE, night, seed=0), GeneratedStore(tmp_path / "set", {})
+    groups = []
+    for fits in (4, 1):
+        data = PatchDataModule(patches, store, batch_size=fits)
+        data.trainer = _Rank(0, 2)
+        data.trainer.strategy = SimpleNamespace(broadcast=lambda own: 4)
+        data.setup("predict")
+        groups.append(data.pending)
+    assert groups[0] == groups[1]
+    assert len(groups[0][0]) == 4 // RECIPE.patches_per_image
 
 
 def test_ranks_share_the_pending_groups(source, night, tmp_path):

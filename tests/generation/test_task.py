@@ -1,11 +1,13 @@
 import json
+import threading
+import time
 
 import pytest
 import torch
 from lightning import Trainer
 
 from tests.generation.conftest import NegativeEditor, pixels, truncate
-from zsda.core.errors import ConfigError, IncompleteError, ModelError
+from zsda.core.errors import ConfigError, IncompleteError, ModelError, StoreError
 from zsda.core.seeds import derive_seed
 from zsda.generation.data import PatchDataModule, SourcePatches
 from zsda.generation.editors.instruct_pix2pix import InstructPix2PixEditor
@@ -60,6 +62,51 @@ def test_an_image_with_more_patches_than_the_batch_is_edited_in_turns(make):
     root = make("set", editor, Target((128, 64), 32), batch_size=3)
     assert [len(call) for call in editor.calls] == [3, 3, 2] * 5
     assert len(lines(root)) == 5
+
+
+def test_images_are_written_while_the_next_are_edited(make, monkeypatch):
+    second, add = threading.Event(), GeneratedStore.add
+
+    class Announcing(NegativeEditor):
+        def edit(self, *words, **more):
+            if self.calls:
+                second.set()
+            return super().edit(*words, **more)
+
+    def late(store, edited, rank=0):
+        assert second.wait(timeout=30), "the second group is not edited before the first is written"
+        add(store, edited, rank)
+
+    monkeypatch.setattr(GeneratedStore, "add", late)
+    root = make("set", Announcing())
+    assert [line["source"] for line in lines(root)] == sorted(line["source"] for line in lines(root))
+    assert len(lines(root)) == 5
+
+
+def test_an_image_that_cannot_be_written_ends_the_run(make, monkeypatch):
+    def full(store, edited, rank=0):
+        raise StoreError("no space left on device")
+
+    monkeypatch.setattr(GeneratedStore, "add", full)
+    editor = NegativeEditor()
+    with pytest.raises(StoreError, match="no space left"):
+        make("set", editor)
+    assert len(editor.calls) == 2, "it is said as soon as the next group is done"
+    with pytest.raises(StoreError, match="no space left"):
+        make("single group", NegativeEditor(), batch_size=16)
+
+
+def test_images_that_are_done_are_written_whatever_ends_the_run(make, tmp_path, monkeypatch):
+    add = GeneratedStore.add
+
+    def slow(store, edited, rank=0):
+        time.sleep(0.2)
+        add(store, edited, rank)
+
+    monkeypatch.setattr(GeneratedStore, "add", slow)
+    with pytest.raises(KeyError):
+        make("set", NegativeEditor(fail_after=1))
+    assert len(list((tmp_path / "set").rglob("*.png"))) == 2
 
 
 def test_noise_comes_from_the_hash(make, source):

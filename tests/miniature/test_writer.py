@@ -104,6 +104,25 @@ def test_a_second_run_writes_nothing(world, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in world.rglob("*")} == before
 
 
+def test_several_processes_write_the_same_bytes(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(writer.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(writer, "render_scene", lambda *_: pytest.fail("rendered in this process"))
+    write_miniature(tmp_path, **SMALL, trained_on=LOOKS_TO_TRAIN_ON)
+    assert contents(tmp_path) == contents(world)
+
+
+def test_what_another_process_cannot_write_is_said(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(writer.os, "cpu_count", lambda: 2)
+    state = json.loads((world / "miniature.json").read_text())
+    (tmp_path / "miniature.json").write_text(json.dumps({**state, "finished": False}))
+    (tmp_path / "GTA5").mkdir()
+    (tmp_path / "GTA5/images").write_text("in the way")
+    with pytest.raises(StoreError, match="GTA5/images"):
+        write_miniature(tmp_path, **SMALL)
+
+
 def test_an_interrupted_writing_continues_to_the_same_bytes(world, tmp_path, monkeypatch):
     rendered, render = [], writer.render_scene
 

@@ -251,7 +251,7 @@ def test_a_class_balanced_selector_must_have_observed():
         ClassBalancedSelector(3).select(one_pixel_each((0, 0.9)))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["adaptive", "balanced", "constant"])
 def test_a_gpu_gives_the_same_labels_and_the_same_state(kind):
     batches = torch.from_numpy(recorded("hiast_ias")["probabilities"].reshape(6, 2, 19, 24, 40))

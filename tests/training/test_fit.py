@@ -1,11 +1,13 @@
 import json
 import signal
+from functools import partialmethod
 
 import pytest
 import torch
+from torch import nn
 
 from tests.training.toys import KilledError, NumbersData, ToyTask, ends_as, train, trainer
-from zsda.core.errors import StoppedError, StoreError
+from zsda.core.errors import ConfigError, StoppedError, StoreError
 from zsda.core.runs import PhaseFolder
 from zsda.core.signals import ENDING
 from zsda.models.weights import read_weights
@@ -85,6 +87,31 @@ def test_a_signal_lets_the_step_end_and_writes_a_checkpoint(tmp_path, number):
     assert len(task.seen) == 7
     assert ends_as(resumed, undisturbed)
     assert [signal.getsignal(one) for one in ENDING] == handlers
+
+
+def compiled_fit(path, backend, monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend=backend))
+    engine, folder = Engine(trainer(), compile=True), PhaseFolder(path)
+    return fit(ToyTask, NumbersData(), EPOCHS, 1, engine, folder), folder
+
+
+def test_compiled_networks_end_with_the_same_weights(tmp_path, monkeypatch):
+    _, plain = train(tmp_path / "plain")
+    task, compiled = compiled_fit(tmp_path / "compiled", "eager", monkeypatch)
+    assert all(network._compiled_call_impl is not None for network in task.networks().values())
+    assert ends_as(compiled, plain)
+
+
+def test_what_cannot_be_compiled_is_one_line(tmp_path, monkeypatch):
+    def no_compiler(*_):
+        raise RuntimeError("no C++ compiler was found")
+
+    with pytest.raises(
+        ConfigError, match=r"compile=true: torch cannot compile .*no C\+\+ compiler.*; give compile=false"
+    ):
+        compiled_fit(tmp_path, no_compiler, monkeypatch)
+    with pytest.raises(ConfigError, match="compile=yes; expected true or false"):
+        Engine(trainer(), compile="yes")
 
 
 def test_a_checkpoint_is_written_when_its_time_has_come(tmp_path):

@@ -33,19 +33,28 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int, igno
     Raises:
         DataError: a label is neither one of the classes nor ``ignore_index``.
     """
+    counts, foreign = _count(predictions, labels, num_classes, ignore_index)
+    _refuse(foreign, num_classes, ignore_index)
+    return counts
+
+
+def _count(predictions: Tensor, labels: Tensor, num_classes: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Returns what `confusion_matrix` does, and the number of labels that are foreign to it, int64; neither waits for the device."""
     counts = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64, device=labels.device)
+    foreign = torch.zeros((), dtype=torch.int64, device=labels.device)
     for rows, columns in zip(_bytes(labels).split(_EXACT), _bytes(predictions).split(_EXACT), strict=True):
         # A table of all pairs of bytes has room for every pixel, so that none need be picked out.
-        table = _count_pairs(rows, columns)
-        ignored = table[min(max(ignore_index, -1), _BYTES - 1)]
-        left = len(rows) - int(ignored.sum())
-        ignored.zero_()
+        table = _count_pairs(rows, columns).long()
+        table[min(max(ignore_index, -1), _BYTES - 1)] = 0
         classes = table[:num_classes]
-        counted = torch.cat([classes[:, :num_classes], classes[:, num_classes:].sum(dim=1, keepdim=True)], dim=1).long()
-        if int(counted.sum()) != left:
-            raise DataError(f"labels outside 0-{num_classes - 1} and {ignore_index}")
-        counts += counted
-    return counts
+        counts += torch.cat([classes[:, :num_classes], classes[:, num_classes:].sum(dim=1, keepdim=True)], dim=1)
+        foreign += table[num_classes:].sum()
+    return counts, foreign
+
+
+def _refuse(foreign: Tensor, num_classes: int, ignore_index: int) -> None:
+    if int(foreign):
+        raise DataError(f"labels outside 0-{num_classes - 1} and {ignore_index}")
 
 
 def _bytes(values: Tensor) -> Tensor:
@@ -100,6 +109,7 @@ class SegmentationScores(Metric):
 
     full_state_update = False
     confusion: Tensor
+    foreign: Tensor
 
     def __init__(
         self,
@@ -112,13 +122,21 @@ class SegmentationScores(Metric):
         self.num_classes, self.ignore_index, self.absent = num_classes, ignore_index, absent
         empty = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64)
         self.add_state("confusion", default=empty, dist_reduce_fx="sum")
+        self.add_state("foreign", default=torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, predictions: Tensor, labels: Tensor) -> None:
         """Adds predictions and labels, integers of equal shape; see `confusion_matrix`."""
-        self.confusion += confusion_matrix(predictions, labels, self.num_classes, self.ignore_index)
+        counts, foreign = _count(predictions, labels, self.num_classes, self.ignore_index)
+        self.confusion += counts
+        self.foreign += foreign
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns what `scores` returns, over everything added so far."""
+        """Returns what `scores` returns, over everything added so far.
+
+        Raises:
+            DataError: a label was neither one of the classes nor ``ignore_index``; not said before, as that would wait for the device.
+        """
+        _refuse(self.foreign, self.num_classes, self.ignore_index)
         return scores(self.confusion, self.absent)
 
 

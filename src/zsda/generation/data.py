@@ -117,7 +117,9 @@ class PatchDataModule(LightningDataModule):
         self.store.recover(self.patches.root, self.patches.paths)
 
     def setup(self, stage: str) -> None:
-        """Finds the groups that are not finished; every process finds the same ones."""
+        """Finds the groups that are not finished; every process finds the same ones, whatever the memory of its device."""
+        if self.trainer:
+            self.batch_size = self.trainer.strategy.broadcast(self.batch_size)
         finished = self.store.finished()
         self.already = len(self.store.records().keys() & set(self.patches.paths))
         groups = make_groups(len(self.patches), self.patches.recipe.patches_per_image, self.batch_size)

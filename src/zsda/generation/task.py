@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -16,7 +17,7 @@ from zsda.generation.domains import Domain
 from zsda.generation.editors.base import Editor, Edits, edit_in_turns
 from zsda.generation.gates import Rejected, find_flaw
 from zsda.generation.recipes import Recipe
-from zsda.generation.store import Edited, count_attempts
+from zsda.generation.store import Edited, GeneratedStore, count_attempts
 
 _log = logging.getLogger(__name__)
 
@@ -127,10 +128,15 @@ class GenerationTask(LightningModule):
 
 
 class StoreWriter(BasePredictionWriter):
-    """Writes each edited image to the store of the `PatchDataModule` as soon as its group is done."""
+    """Writes each edited image to the store of the `PatchDataModule` as soon as its group is done, while the next is edited.
+
+    One thread of its own encodes and writes, in their order; no more than one group waits for it.
+    """
 
     def __init__(self) -> None:
         super().__init__("batch")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._writing: Future[None] | None = None
 
     def write_on_batch_end(
         self,
@@ -142,10 +148,33 @@ class StoreWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Adds the images of one group."""
+        """Hands on the images of one group, once those of the one before are written.
+
+        Raises:
+            StoreError: the file system refused one of those.
+        """
+        self._wait()
         data: PatchDataModule = trainer.datamodule  # type: ignore[attr-defined]  # set by predict(datamodule=...)
-        for edited in prediction:
-            data.store.add(edited, trainer.global_rank)
+        self._writing = self._thread.submit(_add, data.store, prediction, trainer.global_rank)
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Waits for the last images; see `write_on_batch_end`."""
+        self._wait()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Lets the images that are done be written, whatever ended the run."""
+        if self._writing is not None:
+            wait([self._writing])
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+
+def _add(store: GeneratedStore, images: Sequence[Edited], rank: int) -> None:
+    for edited in images:
+        store.add(edited, rank)
 
 
 def complete_set(trainer: Trainer, task: GenerationTask, data: PatchDataModule) -> None:

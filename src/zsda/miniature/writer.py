@@ -13,8 +13,13 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ from rich.progress import track
 from zsda.core.errors import StoreError
 from zsda.core.files import describe_os_error, digest, to_json, write_atomic
 from zsda.core.settings import differences
+from zsda.core.signals import outlive_signals
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX
 from zsda.data.labels import TABLE, to_label_ids
 from zsda.data.set_names import ORACLE, set_name
@@ -38,6 +44,7 @@ CITIES = ("bergen", "delft", "lindau", "murten")
 SEQUENCES = {"night": "GOPR0351", "snow": "GOPR0122", "rain": "GOPR0402", "fog": "GOPR0475"}
 PER_CITY = 60
 _TRAINING = "training_looks"
+_WORTH_A_PROCESS = 50  # frames, which take as long as starting it
 _STATE = ("finished", _TRAINING)
 _WAY_OUT = "delete that folder or point data_root to another one"
 
@@ -128,8 +135,8 @@ def write_miniature(
     root = Path(root)
 
     def write(frames: Sequence[Frame], description: str) -> None:
-        for frame in track(frames, description=description, transient=True):
-            _write_frame(root, frame, seed, size, style, looks)
+        # As a dict, since a read-only view does not travel to another process.
+        _write_all(frames, partial(_write_frame, root, seed, size, style, dict(looks)), description)
 
     if not _claim(root, settings)["finished"]:
         frames = [*cityscapes_frames("train", train, oracle), *cityscapes_frames("val", val, oracle)]
@@ -181,8 +188,23 @@ def _claim(root: Path, settings: dict[str, object]) -> dict[str, Any]:
     return {"finished": bool(found["finished"]), _TRAINING: list(found.get(_TRAINING, []))}
 
 
+def _write_all(frames: Sequence[Frame], write: Callable[[Frame], None], description: str) -> None:
+    """Writes frames, many of them in a process on each core."""
+    processes = min(os.cpu_count() or 1, len(frames) // _WORTH_A_PROCESS)
+    if processes < 2:
+        for frame in track(frames, description=description, transient=True):
+            write(frame)
+        return
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=outlive_signals)
+    try:
+        written = pool.map(write, frames, chunksize=4)
+        deque(track(written, description=description, total=len(frames), transient=True), maxlen=0)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _write_frame(
-    root: Path, frame: Frame, seed: int, size: tuple[int, int], style: StreetStyle, looks: Mapping[str, Look]
+    root: Path, seed: int, size: tuple[int, int], style: StreetStyle, looks: Mapping[str, Look], frame: Frame
 ) -> None:
     paths = [root / path for path in (*frame.images.values(), *frame.labels.values())]
     try:

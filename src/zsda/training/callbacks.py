@@ -6,10 +6,11 @@ import time
 from typing import Any, cast
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from zsda.core.runs import PhaseFolder
 from zsda.models.weights import save_weights
+from zsda.training.soundness import LOOK_EVERY
 from zsda.training.task import TrainingTask
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,20 @@ class KeepEpochs(Callback):
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and epoch % self._every == 0:
             save_weights(cast(TrainingTask, pl_module).networks()["weights"], self._folder.epoch_weights(epoch))
+
+
+class ProgressBar(RichProgressBar):
+    """Shows losses as they are every few steps: each look at them waits for the device."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=True)
+        self._shown: dict[str, Any] = {}
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Returns what is shown."""
+        if cast(TrainingTask, pl_module).steps % LOOK_EVERY == 0 or not self._shown:
+            self._shown = super().get_metrics(trainer, pl_module)
+        return self._shown
 
 
 class EpochLines(Callback):

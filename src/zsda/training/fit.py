@@ -2,19 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 
 from zsda.core.errors import ConfigError
 from zsda.core.run_records import PhaseReport
 from zsda.core.runs import PhaseFolder
 from zsda.models.weights import save_weights
-from zsda.training.callbacks import AfterStep, EpochLines, KeepEpochs, StepLimit
+from zsda.training.callbacks import AfterStep, EpochLines, KeepEpochs, ProgressBar, StepLimit
 from zsda.training.checkpoints import Checkpoints, Resumption, RotatingCheckpoints
 from zsda.training.soundness import Soundness
 from zsda.training.task import TrainingTask
@@ -45,6 +46,7 @@ class Engine:
         every_steps: between two checkpoints within an epoch; see `Checkpoints`.
         every_minutes: the same in minutes.
         keep_every: keep the weights after every so many epochs; None keeps the last alone.
+        compile: let torch compile the networks, which changes results by rounding.
 
     Raises:
         ConfigError: one of the numbers is none.
@@ -55,6 +57,7 @@ class Engine:
     every_steps: int | None = None
     every_minutes: float | None = None
     keep_every: int | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.keep_every is not None and (not isinstance(self.keep_every, int) or self.keep_every < 1):
@@ -63,6 +66,8 @@ class Engine:
             raise ConfigError(
                 f"checkpoint.every_steps={self.every_steps}; expected a whole number of at least 1, or null"
             )
+        if not isinstance(self.compile, bool):
+            raise ConfigError(f"compile={self.compile}; expected true or false")
         minutes = self.every_minutes
         if minutes is not None and (not isinstance(minutes, int | float) or not minutes > 0):
             raise ConfigError(f"checkpoint.every_minutes={minutes}; expected a positive number, or null")
@@ -92,7 +97,7 @@ def fit(
         The task as it ended.
 
     Raises:
-        ConfigError: there is no memory for a step, or a learning rate that makes no sense.
+        ConfigError: there is no memory for a step, a learning rate that makes no sense, or networks that cannot be compiled.
         DivergedError: a loss, a rate or a weight is NaN or infinite.
         DataError: there was an epoch without one labelled pixel in a good file.
         StoreError: the checkpoint cannot be taken up, or the folder cannot be written.
@@ -111,7 +116,8 @@ def fit(
     elif trainer.is_global_zero:
         folder.start_anew()
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+        with _compiled(task) if engine.compile else nullcontext():
+            trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except torch.OutOfMemoryError as error:
         raise ConfigError("no memory for a training step; lower data.batch_size or data.transform.crop") from error
     soundness.check(trainer, task)  # a checkpoint may have been the last of it already
@@ -134,6 +140,22 @@ def fit(
     return task
 
 
+@contextmanager
+def _compiled(task: TrainingTask) -> Iterator[None]:
+    """Lets torch compile the networks of a task at their first pass."""
+    from torch._dynamo.exc import TorchDynamoException  # of no use to others, and takes a second
+
+    for network in task.networks().values():
+        network.compile()
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"compile=true: torch cannot compile the network here ({reason}); give compile=false"
+        ) from error
+
+
 def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder, watching: Sequence[Callback]) -> L.Trainer:
     loggers = [make(save_dir=folder.path) for make in engine.loggers]
     callbacks: list[Callback] = [LearningRateMonitor()] if loggers else []
@@ -147,7 +169,7 @@ def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder, wat
             AfterStep(),
             *watching,
             *callbacks,
-            RichProgressBar(leave=True),
+            ProgressBar(),
             EpochLines(),
             Resumption(seed),
         ],

@@ -14,7 +14,9 @@ from zsda.data.training import TrainingData
 from zsda.models.weights import not_finite
 from zsda.training.task import TrainingTask
 
-_EVERY = 10  # steps between two looks at the losses, each of which waits for the device
+LOOK_EVERY = 10
+"""Steps between two looks at the losses, each of which waits for the device."""
+
 _WAY_OUT = "lower optimizer.lr=, which needs another name=, or look for what is odd in the data"
 
 
@@ -67,7 +69,7 @@ class Soundness(Callback):
         batch_idx: int,
     ) -> None:
         """Asks for the losses every few steps; see `check`."""
-        if cast(TrainingTask, pl_module).steps % _EVERY == 0:
+        if cast(TrainingTask, pl_module).steps % LOOK_EVERY == 0:
             self._check_losses(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

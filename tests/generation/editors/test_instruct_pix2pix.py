@@ -1,10 +1,12 @@
+from functools import partialmethod
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from zsda.core.errors import ConfigError
-from zsda.generation.editors.instruct_pix2pix import InstructPix2PixEditor
+from zsda.generation.editors.instruct_pix2pix import MOST, InstructPix2PixEditor, fitting
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,117 @@ def test_a_patch_is_edited_as_diffusers_edits_a_picture(editor, patches):
     difference = (edit(editor, patches[1:], seeds=[6])[0] - expected).abs()
     assert difference.max() <= 1
     assert difference.float().mean() < 0.02  # without rounding it would be a half
+
+
+@pytest.mark.parametrize(
+    ("text", "image", "network_calls"), [(20.0, 2.0, 3), (2.0, 2.0, 2), (20.0, 1.0, 2), (1.0, 1.0, 1), (1.0, 2.0, 3)]
+)
+def test_what_has_no_weight_is_not_predicted_and_changes_nothing(
+    editor, patches, monkeypatch, text, image, network_calls
+):
+    """Equal scales leave the prediction from the image alone without weight, an image scale of 1 that from nothing."""
+    given, forward = [], editor._pipeline.unet.forward
+
+    def counted(sample, *others, **more):
+        given.append(len(sample))
+        return forward(sample, *others, **more)
+
+    monkeypatch.setattr(editor._pipeline.unet, "forward", counted)
+    found = edit(editor, patches, text=text, image=image)
+    assert given == [network_calls * 2] * 3
+    # Nothing is without weight here, and the scales are all but the same.
+    whole = edit(editor, patches, text=text + 1e-6, image=image + 2e-6)
+    assert given[3:] == [6] * 3
+    assert (found - whole).abs().max() <= 1
+
+
+def test_only_the_steps_of_the_interval_are_guided(pipeline_folder, editor, patches, monkeypatch):
+    def calls(interval):
+        chosen = InstructPix2PixEditor(str(pipeline_folder), steps=4, guidance_interval=interval).to("cpu")
+        given, forward = [], chosen._pipeline.unet.forward
+        monkeypatch.setattr(
+            chosen._pipeline.unet,
+            "forward",
+            lambda x, *words, **more: (given.append(len(x)), forward(x, *words, **more))[1],
+        )
+        return chosen, edit(chosen, patches), given
+
+    guided, whole, given = calls((0, 1))
+    assert given == [6] * 4
+    assert "guidance_interval" not in guided.describe()
+    early, first_half, given = calls([0.0, 0.5])
+    assert given == [6, 6, 2, 2]
+    assert early.describe()["guidance_interval"] == [0.0, 0.5]
+    assert not torch.equal(first_half, whole)
+    *_, given = calls([0.25, 0.75])
+    assert given == [2, 6, 6, 2]
+    _, never, _ = calls([0, 0])
+    without = InstructPix2PixEditor(str(pipeline_folder), steps=4).to("cpu")
+    assert torch.equal(never, edit(without, patches, text=1.0, image=1.0))
+
+
+@pytest.mark.parametrize("name", ["DPMSolverMultistepScheduler", "HeunDiscreteScheduler", "UniPCMultistepScheduler"])
+def test_schedulers_of_any_order_edit_as_in_diffusers(pipeline_folder, patches, name):
+    """Heun asks the network twice in a step."""
+    chosen = InstructPix2PixEditor(str(pipeline_folder), scheduler=name, steps=4).to("cpu")
+    found = edit(chosen, patches[1:], seeds=[6])
+    expected = chosen._pipeline(
+        prompt="make it rain",
+        image=patches[1:].float() / 255,
+        num_inference_steps=4,
+        guidance_scale=20.0,
+        image_guidance_scale=2.0,
+        generator=torch.Generator().manual_seed(6),
+        output_type="pt",
+    ).images
+    assert (found - (expected * 255).round().int()).abs().max() <= 1
+
+
+def test_a_prompt_is_encoded_once(pipeline_folder, patches, monkeypatch):
+    fresh = InstructPix2PixEditor(str(pipeline_folder), steps=1).to("cpu")
+    encoded, forward = [], fresh._pipeline.text_encoder.forward
+    monkeypatch.setattr(
+        fresh._pipeline.text_encoder, "forward", lambda ids, **more: (encoded.append(ids), forward(ids, **more))[1]
+    )
+    for prompt in ("make it rain", "make it rain", "make it foggy"):
+        edit(fresh, patches, prompt)
+    assert [len(ids) for ids in encoded] == [1, 1, 1], "two prompts and the empty one"
+
+
+def test_a_compiled_denoiser_edits_alike(pipeline_folder, editor, patches, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
+    compiled = InstructPix2PixEditor(str(pipeline_folder), steps=3, compile=True).to("cpu")
+    assert (edit(compiled, patches) - edit(editor, patches)).abs().max() <= 1
+    assert compiled._pipeline.unet._compiled_call_impl is not None
+    assert compiled.describe() == editor.describe()
+
+
+def test_as_many_patches_as_the_memory_holds(editor):
+    assert editor.batch_size((64, 64)) == 8, "what a CPU is given"
+    gigabyte = 10**9
+    assert [fitting(free * gigabyte, 2 * gigabyte) for free in (1, 3, 6, 20, 50, 500)] == [1, 1, 2, 8, 16, MOST]
+
+
+@pytest.mark.gpu
+def test_a_gpu_edits_as_a_cpu_does(pipeline_folder, editor, patches):
+    there = InstructPix2PixEditor(str(pipeline_folder), steps=3, precision="fp32").to("cuda")
+    assert (edit(there, patches) - edit(editor, patches)).abs().max() <= 2
+    size = there.batch_size((64, 64))
+    assert size == MOST
+    half = InstructPix2PixEditor(str(pipeline_folder), steps=3).to("cuda")
+    assert half.describe()["precision"] == "fp16"
+    assert torch.equal(edit(half, patches), edit(half, patches))
+
+
+@pytest.mark.gpu
+def test_a_gpu_without_memory_says_so(pipeline_folder, patches):
+    there = InstructPix2PixEditor(str(pipeline_folder), steps=1).to("cuda")
+    torch.cuda.set_per_process_memory_fraction(1e-4)
+    try:
+        with pytest.raises(ConfigError, match="no memory for 512 patches at once; choose a smaller batch_size="):
+            edit(there, patches[:1].repeat(512, 1, 2, 2), seeds=range(512))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def test_a_patch_does_not_notice_its_neighbours(editor, patches):
@@ -126,6 +239,11 @@ def test_wrong_options(pipeline_folder):
         InstructPix2PixEditor(precision="fp64")
     with pytest.raises(ConfigError, match=r"editor.steps=0"):
         InstructPix2PixEditor(steps=0)
+    with pytest.raises(ConfigError, match=r"editor.compile=1; expected true or false"):
+        InstructPix2PixEditor(compile=1)
+    for interval in ([0.5, 0.2], [0, 1.1], [0.5], 0.5, "all", ["a", "b"]):
+        with pytest.raises(ConfigError, match=r"editor.guidance_interval=.*; expected begin and end"):
+            InstructPix2PixEditor(guidance_interval=interval)
     with pytest.raises(ConfigError, match="fp16 is for GPUs; on a CPU expected fp32 or bf16"):
         InstructPix2PixEditor(str(pipeline_folder), precision="fp16").to("cpu")
     with pytest.raises(ConfigError, match=r"editor.scheduler=Euler; expected one of .*EulerAncestralDiscreteScheduler"):

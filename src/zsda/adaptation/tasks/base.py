@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zsda.core.precision import training_format
 from zsda.data.labels import CITYSCAPES, ClassSet
 from zsda.evaluation.inference import ResizedInference
 from zsda.evaluation.metrics import SetScores
@@ -36,9 +37,16 @@ class SegmentationTask(TrainingTask):
         classes: ClassSet = CITYSCAPES,
     ) -> None:
         super().__init__(schedule, horizon, unit)
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model
+        self._format = torch.contiguous_format
         self.classes = classes
         self._scores = SetScores(classes, watched, PROTOCOLS["sdgpa"])
+
+    def setup(self, stage: str) -> None:
+        """Lays out the networks as the device likes them best."""
+        self._format = training_format(self.device)
+        for network in self.networks().values():
+            network.to(memory_format=self._format)
 
     def networks(self) -> Mapping[str, nn.Module]:
         """Returns the network as the result."""
@@ -46,7 +54,7 @@ class SegmentationTask(TrainingTask):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits."""
-        return self.model(images.contiguous(memory_format=torch.channels_last))
+        return self.model(images.contiguous(memory_format=self._format))
 
     def validation_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
         """Scores a batch of a watched set."""

@@ -16,6 +16,7 @@ from zsda.core.provenance import versions
 from zsda.core.records import printable
 from zsda.core.resources import located
 from zsda.generation.editors.base import Edits
+from zsda.generation.editors.denoising import Conditions, Guidance, Interval, denoise
 from zsda.generation.editors.pipelines import (
     WAY_OUT,
     check_pipeline,
@@ -41,6 +42,14 @@ _UNFIT = (
 )
 """What parts of an editor raise whose configs are well formed, but not for one another."""
 
+ALWAYS: Interval = (0.0, 1.0)
+"""The interval in which all steps are guided."""
+
+MOST = 32
+"""Patches at once, beyond which a GPU gains nothing."""
+
+_ELSEWHERE = 8  # patches at once on other devices
+
 _SCHEDULER_KEYS = (
     "beta_start",
     "beta_end",
@@ -65,9 +74,12 @@ class InstructPix2PixEditor:
         scheduler: name of a scheduler of diffusers; None takes the one of the model, for the published one
             ``EulerAncestralDiscreteScheduler``.
         steps: number of denoising steps.
+        guidance_interval: which steps are guided, begin and end as shares of their number; in the others the network follows text and
+            image as it was learnt, with a third of the calculation. The published loop guides all.
+        compile: let torch compile the denoiser, which takes a minute or so at first.
 
     Raises:
-        ConfigError: unknown precision, or no steps.
+        ConfigError: unknown precision, no steps, or no interval.
     """
 
     def __init__(
@@ -77,13 +89,19 @@ class InstructPix2PixEditor:
         precision: str = "auto",
         scheduler: str | None = None,
         steps: int = 50,
+        guidance_interval: Sequence[float] = (0.0, 1.0),
+        compile: bool = False,
     ) -> None:
         if precision not in ("auto", "fast", *PRECISIONS):
             raise ConfigError(f"editor.precision={precision}; expected auto, fast, {', '.join(PRECISIONS)}")
         _check_number(steps)
+        if not isinstance(compile, bool):
+            raise ConfigError(f"editor.compile={compile}; expected true or false")
         self.model, self.revision, self.precision = str(model), revision, precision
-        self.scheduler, self.steps = scheduler, steps
+        self.scheduler, self.steps, self.compile = scheduler, steps, compile
+        self.guidance_interval = _interval(guidance_interval)
         self._pipeline: Any = None
+        self._encoded: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
         self._precision = precision
         self._source: dict[str, Any] = {}
 
@@ -141,33 +159,70 @@ class InstructPix2PixEditor:
         """
         pipeline = self._loaded()
         self._check_length(prompt)
-        images = patches.float() / 255 if patches.dtype == torch.uint8 else patches
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        guidance = Guidance(text_guidance, image_guidance, self.guidance_interval)
         try:
             # The precision is the editor's own; an autocast around it would make it another editor.
             with torch.no_grad(), torch.autocast(pipeline.device.type, enabled=False), self._in_fp32(precise):
-                latents = pipeline(
-                    prompt=[prompt] * len(images),
-                    image=images,
-                    num_inference_steps=self.steps,
-                    guidance_scale=text_guidance,
-                    image_guidance_scale=image_guidance,
-                    generator=generators,
-                    output_type="latent",
-                ).images
-                # Decoded here, as the pipeline clamps its images: what is infinite would pass for black or white.
+                latents = self._latents(patches, prompt, generators, guidance)
+                # Not by the pipeline, which clamps: what is infinite would pass for black or white.
                 decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor, return_dict=False)[0]
         except torch.OutOfMemoryError as error:
             if precise:
                 raise ConfigError(
                     "no memory to edit a bad patch again in fp32; give retries=0, which leaves its image out"
                 ) from error
-            raise ConfigError(f"no memory for {len(images)} patches at once; choose a smaller batch_size=") from error
+            raise ConfigError(f"no memory for {len(seeds)} patches at once; choose a smaller batch_size=") from error
         except _UNFIT as error:
             raise self._unfit(error) from error
         finite = decoded.isfinite().flatten(1).all(dim=1)
         edited = pipeline.image_processor.postprocess(decoded, output_type="pt")
         return Edits(edited.float().nan_to_num().mul(255).round().to("cpu", torch.uint8), finite.cpu())
+
+    def _latents(self, patches: Tensor, prompt: str, generators: list[torch.Generator], guidance: Guidance) -> Tensor:
+        pipeline = self._pipeline
+        device, dtype = pipeline.device, pipeline.unet.dtype
+        images = patches.to(device)
+        fractions = images.float() / 255 if images.dtype == torch.uint8 else images
+        shown = pipeline.image_processor.preprocess(fractions)
+        image = pipeline.prepare_image_latents(shown, len(shown), 1, dtype, device, do_classifier_free_guidance=False)
+        conditions = Conditions(self._encode(prompt), self._encode(""), image)
+        pipeline.scheduler.set_timesteps(self.steps)  # which says how strong the noise is at the start
+        channels, (height, width) = pipeline.vae.config.latent_channels, shown.shape[-2:]
+        noise = pipeline.prepare_latents(len(shown), channels, height, width, dtype, device, generators)
+        options = pipeline.prepare_extra_step_kwargs(generators, eta=0.0)
+        return denoise(pipeline.unet, pipeline.scheduler, noise, conditions, guidance, self.steps, options)
+
+    def _encode(self, prompt: str) -> Tensor:
+        """Returns the encoded instruction, [1, tokens, C]; each is encoded once, whatever number of patches it is for."""
+        tokenizer, encoder = self._pipeline.tokenizer, self._pipeline.text_encoder
+        key = (prompt, encoder.dtype, encoder.device)
+        if key not in self._encoded:
+            length = tokenizer.model_max_length
+            tokens = tokenizer(prompt, padding="max_length", max_length=length, return_tensors="pt")
+            self._encoded[key] = encoder(tokens.input_ids.to(encoder.device))[0].to(self._pipeline.unet.dtype)
+        return self._encoded[key]
+
+    def batch_size(self, patch: tuple[int, int]) -> int:
+        """Returns how many patches it should be given at once: a power of two that the memory of a GPU holds, 8 elsewhere.
+
+        Measured with a single step on one patch, so that it needs no table of models and cards.
+
+        Args:
+            patch: width, height.
+
+        Raises:
+            ConfigError: there is no memory for a single patch.
+        """
+        device = self._loaded().device
+        if device.type != "cuda":
+            return _ELSEWHERE
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        self.with_steps(1).edit(torch.zeros(1, 3, *patch[::-1], dtype=torch.uint8), "", [0], 2.0, 3.0)
+        needed = max(1, torch.cuda.max_memory_allocated(device) - before)
+        torch.cuda.empty_cache()
+        return fitting(torch.cuda.mem_get_info(device)[0], needed)
 
     def with_steps(self, steps: int) -> Self:
         """Returns an editor with the same parts and another number of denoising steps.
@@ -189,6 +244,8 @@ class InstructPix2PixEditor:
             **self._source,
             "scheduler": {"name": type(scheduler).__name__, **schedule},
             "steps": self.steps,
+            # Only what is not as published: sets that were made before this option came must still be continued.
+            **({} if self.guidance_interval == ALWAYS else {"guidance_interval": list(self.guidance_interval)}),
             "precision": self._precision,
             "versions": versions("torch", "diffusers", "transformers"),
         }
@@ -216,18 +273,26 @@ class InstructPix2PixEditor:
             raise ConfigError(f"editor.scheduler={self.scheduler}; expected one of {', '.join(scheduler_names())}")
         folder = find_pipeline(self.model, self.revision)
         check_pipeline(folder)
-        pipeline = load_pipeline(folder, PRECISIONS[self._precision])
-        pipeline.set_progress_bar_config(disable=True)
-        if self.scheduler is not None:
-            scheduler = getattr(importlib.import_module("diffusers"), self.scheduler)
-            pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-        self._check_steps(pipeline.scheduler.config["num_train_timesteps"])
+        pipeline = self._prepare(load_pipeline(folder, PRECISIONS[self._precision]))
         if folder == located(self.model):
             self._source = {"model": folder.resolve().name, "digest": digest_pipeline(folder)}
         else:
             self._source = {"model": self.model, "revision": folder.name}  # the hub's cache names folders after commits
         name = type(pipeline.scheduler).__name__
         _log.info("editor: %s, %s, %d steps, %s", self.model, name, self.steps, self._precision)
+        return pipeline
+
+    def _prepare(self, pipeline: Any) -> Any:  # noqa: ANN401 - diffusers is not typed
+        if self.scheduler is not None:
+            scheduler = getattr(importlib.import_module("diffusers"), self.scheduler)
+            pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+        for part in (pipeline.unet, pipeline.vae):
+            part.to(memory_format=torch.channels_last)
+        # One patch of pixels fills a device, and many at once its memory, or the caches of a CPU.
+        pipeline.vae.enable_slicing()
+        if self.compile:
+            pipeline.unet.compile()
+        self._check_steps(pipeline.scheduler.config["num_train_timesteps"])
         return pipeline
 
     def _check_steps(self, most: int) -> None:
@@ -253,9 +318,28 @@ class InstructPix2PixEditor:
             )
 
 
+def fitting(free: int, needed: int) -> int:
+    """Returns how many patches go into free memory with a fifth to spare, a power of two up to `MOST`, at least 1.
+
+    Args:
+        free: bytes.
+        needed: bytes of one patch.
+    """
+    return 2 ** max(0, min(MOST, int(0.8 * free / needed)).bit_length() - 1)
+
+
 def _check_number(steps: int) -> None:
     if not isinstance(steps, int) or steps < 1:
         raise ConfigError(f"editor.steps={steps}; expected a whole number of at least 1")
+
+
+def _interval(value: Any) -> Interval:  # noqa: ANN401 - what a config gave
+    pair = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    if len(pair) != 2 or not all(isinstance(share, int | float) for share in pair) or not 0 <= pair[0] <= pair[1] <= 1:
+        raise ConfigError(
+            f"editor.guidance_interval={value}; expected begin and end of the guided steps, as shares of them, e.g. [0,0.5]"
+        )
+    return float(pair[0]), float(pair[1])
 
 
 def _resolve(precision: str, device: torch.device) -> str:
