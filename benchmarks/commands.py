@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,61 +45,107 @@ def run(name: str, *words: str, before: str = "", **environment: str) -> dict[st
     return {"seconds": round(time.perf_counter() - begin, 1), "exit_code": done.returncode, "output": lines}
 
 
-def commands(device: torch.device, tiny: bool) -> dict[str, Any]:
-    """Runs each once, and compares edits and losses in fp32 with those of the CPU."""
-    with tempfile.TemporaryDirectory() as folder:
-        return _commands(Path(folder), device, tiny)
+class Miniature:
+    """The commands in a small city under a folder of its own.
 
+    Args:
+        folder: for data, runs and caches.
+        device: of the commands, unless they say otherwise.
+        tiny: as few scenes as will do.
 
-def _commands(folder: Path, device: torch.device, tiny: bool) -> dict[str, Any]:
-    os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
-    here = f"trainer={'gpu' if device.type == 'cuda' else 'cpu'}"
-    scenes_of = [
-        f"world.prepare.{split}={count}" for split, count in {"train": 4 if tiny else 16, "val": 4, "test": 4}.items()
-    ]
-    found: dict[str, Any] = {}
+    Attributes:
+        here: the word that chooses the device.
+        found: what each command took and, where it failed, said.
+    """
 
-    def at(place: str) -> str:
-        return f"data_root={folder}/{place}"
+    def __init__(self, folder: Path, device: torch.device, tiny: bool) -> None:
+        self._folder = folder
+        self.here = f"trainer={'gpu' if device.type == 'cuda' else 'cpu'}"
+        counts = {"train": 4 if tiny else 16, "val": 4, "test": 4}
+        self._scenes = [f"world.prepare.{split}={count}" for split, count in counts.items()]
+        self.found: dict[str, Any] = {}
 
-    def note(what: str, name: str, *words: str, **more: str) -> list[str]:
-        done = run(name, "world=miniature", *scenes_of, *words, **more)
+    def note(self, what: str, name: str, *words: str, data: str, **more: str) -> list[str]:
+        """Runs a command and notes what became of it; returns what it said.
+
+        Args:
+            what: how it is called in the result.
+            name: of the command.
+            words: its arguments.
+            data: the folder of its data.
+            more: for `run`.
+        """
+        words = ("world=miniature", *self._scenes, *words, f"data_root={self._folder / data}")
+        done = run(name, *words, XDG_CACHE_HOME=f"{self._folder}/cache", **more)
         output = done.pop("output")
         print(f"       {what}: {done['seconds']} s, exit code {done['exit_code']}", file=sys.stderr, flush=True)
-        found[what] = done | ({"said": output[-3:]} if done["exit_code"] else {})
+        self.found[what] = done | ({"said": output[-3:]} if done["exit_code"] else {})
         return output
 
-    edits = ["domain=fog", "recipe=[target]", "limit=4", "layout.ckpt=null"]
-    note("generate_on_cpu", "generate", *edits, at("cpu"), "trainer=cpu", "editor.precision=fp32")
-    note("generate_fp32", "generate", *edits, at("fp32"), here, "editor.precision=fp32", **_EXACT)
-    found["edits_differ_by_grey_levels"] = _largest_gap(folder / "cpu", folder / "fp32")
-    note("generate", "generate", "domain=fog", at("both"), here)
-    if not tiny:  # a CPU takes minutes to compile
-        note("generate_compiled", "generate", *edits, at("compiled"), here, "editor.compile=true")
-    note("generate_fast", "generate", *edits, at("fast"), here, "editor=fast")
+    @property
+    def runs(self) -> str:
+        """The word that says where runs lie."""
+        return f"runs_root={self._folder}/runs"
 
-    runs = f"runs_root={folder}/runs"
-    train = [
-        "experiment=fog",
-        "method.epochs={first: 1, second: 1, horizon: 1, single: 2}",
-        at("both"),
-        runs,
-        "logger=[csv]",
-    ]
-    alike = [*train, *_UNCHANGED, "machine.log_every_n_steps=1", "trainer.precision=32-true"]
-    note("train_on_cpu", "train", *alike, "trainer=cpu", "name=on_cpu")
-    note("train_fp32", "train", *alike, here, "name=fp32", **_EXACT)
-    found["losses_on_cpu_and_here"] = [_losses(folder / "runs" / name) for name in ("on_cpu", "fp32")]
-    note("train", "train", *train, here, "name=default")
-    if not tiny:
-        note("train_compiled", "train", *train, here, "name=compiled", "compile=true")
-    note("eval", "eval", "setting=[day,fog]", "run=[fp32,default]", at("both"), runs, here)
-    if device.type == "cuda":
-        share = 64e6 / torch.cuda.get_device_properties(device).total_memory
-        little = f"torch.cuda.set_per_process_memory_fraction({share})"
-        said = note("out_of_memory", "generate", *edits, at("full"), here, "batch_size=64", before=little)
-        found["out_of_memory"]["said"] = said[-1:]
-    return found
+
+_EDITS = ["domain=fog", "recipe=[target]", "limit=4", "layout.ckpt=null"]
+_TRAINING = ["experiment=fog", "method.epochs={first: 1, second: 1, horizon: 1, single: 2}", "logger=[csv]"]
+
+
+def agreement(device: torch.device, tiny: bool) -> dict[str, Any]:
+    """Compares edits and losses in fp32 with those of the CPU; both commands of a kind run at once."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        city = Miniature(folder, device, tiny)
+
+        def pair(kind: str, command_name: str, words: list[str], places: tuple[str, str], **named: str) -> None:
+            cpu = [*words, "trainer=cpu"], {"data": places[0]}
+            own = [*words, city.here], {"data": places[1], **_EXACT}
+            started = []
+            with ThreadPoolExecutor() as pool:
+                for what, (given, more) in {f"{kind}_on_cpu": cpu, f"{kind}_fp32": own}.items():
+                    call = [*given, *([f"{key}={value}_{what}" for key, value in named.items()])]
+                    started.append(pool.submit(city.note, what, command_name, *call, **more))
+            for one in started:
+                one.result()
+
+        pair("generate", "generate", [*_EDITS, "editor.precision=fp32"], ("cpu", "own"))
+        city.found["edits_differ_by_grey_levels"] = _largest_gap(folder / "cpu", folder / "own")
+        words = ["method=source_only", "method.epochs.single=2", "logger=[csv]", city.runs, *_UNCHANGED]
+        exact = ["machine.log_every_n_steps=1", "trainer.precision=32-true"]
+        pair("train", "train", [*words, *exact], ("cpu", "cpu"), name="run")
+        if not any(city.found[f"train_{where}"]["exit_code"] for where in ("on_cpu", "fp32")):
+            losses = [_losses(folder / "runs" / f"run_train_{where}") for where in ("on_cpu", "fp32")]
+            city.found["losses_on_cpu_and_here"] = losses
+        return city.found
+
+
+def commands(device: torch.device, tiny: bool) -> dict[str, Any]:
+    """Runs each once, with its defaults, and once out of memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        city = Miniature(Path(folder), device, tiny)
+        city.note("generate", "generate", "domain=fog", city.here, data="both")
+        city.note("generate_fast", "generate", *_EDITS, city.here, "editor=fast", data="fast")
+        city.note("train", "train", *_TRAINING, city.here, city.runs, "name=default", data="both")
+        city.note("eval", "eval", "setting=[day,fog]", city.here, city.runs, data="both")
+        if device.type == "cuda":
+            share = 64e6 / torch.cuda.get_device_properties(device).total_memory
+            little = f"torch.cuda.set_per_process_memory_fraction({share})"
+            said = city.note(
+                "out_of_memory", "generate", *_EDITS, city.here, "batch_size=64", data="full", before=little
+            )
+            city.found["out_of_memory"]["said"] = said[-1:]
+        return city.found
+
+
+def compiled_commands(device: torch.device, tiny: bool) -> dict[str, Any]:
+    """Edits and trains once with compiled networks."""
+    with tempfile.TemporaryDirectory() as folder:
+        city = Miniature(Path(folder), device, tiny)
+        city.note("generate", "generate", *_EDITS, city.here, "editor.compile=true", data="one")
+        words = ["method=source_only", "method.epochs.single=2", "compile=true", "logger=[csv]"]
+        city.note("train", "train", *words, city.here, city.runs, data="one")
+        return city.found
 
 
 def _largest_gap(one: Path, other: Path) -> int | None:
@@ -110,7 +157,7 @@ def _largest_gap(one: Path, other: Path) -> int | None:
 
 def _losses(run_folder: Path) -> list[float]:
     """Returns the losses of the first steps."""
-    (path,) = run_folder.glob("intermediate/csv/*/metrics.csv")
+    (path,) = run_folder.glob("source/csv/*/metrics.csv")
     with path.open() as file:
         return [float(row["train/loss_step"]) for row in csv.DictReader(file) if row.get("train/loss_step")][:4]
 

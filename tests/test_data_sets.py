@@ -35,7 +35,7 @@ def test_a_network_learns_from_synthia_and_is_scored_on_it(zsda, tmp_path):
     runs = tmp_path / "work/runs"
     header = json.loads((runs / "synthia_source_only_seed0/run.json").read_text())["header"]
     assert (header["source"], header["source_setting"], len(header["classes"]["classes"])) == ("synthia", "synthia", 16)
-    assert "source + source_2, 3 scenes" in trained.stdout
+    assert "source: source, 3 scenes" in trained.stdout
     scored = zsda("eval", "setting=synthia", *words, *CPU)
     assert scored.returncode == 0, scored.stdout + scored.stderr
     stored = json.loads((runs / "synthia_source_only_seed0/eval/synthia_sdgpa/scores.json").read_text())

@@ -82,10 +82,10 @@ def test_the_commands_are_shown_as_one_would_type_them(shown):
 def test_sheet_and_summary(shown):
     folder, output = shown
     summary = json.loads((folder / "runs/demo/summary.json").read_text())
-    steps = ["eval", "generate", "generate_val", "sheet", "train_sdgpa", "train_source_only", "world"]
+    steps = ["eval", "generate", "generate_val", "sheet", "train_sdgpa", "train_source_2x", "world"]
     assert sorted(summary["seconds"]) == steps
     assert all(seconds > 0 for seconds in summary["seconds"].values())
-    for method, name in (("source_only", "day_source_only_seed0"), ("sdgpa", "fog_sdgpa_seed0")):
+    for method, name in (("source_2x", "day_source_2x_seed0"), ("sdgpa", "fog_sdgpa_seed0")):
         scores = json.loads((folder / f"runs/demo/{name}/eval/day+fog_sdgpa/scores.json").read_text())["settings"]
         expected = {"target": scores["fog"]["miou"], "source": scores["day"]["miou"]}
         assert summary["miou"][method] == expected

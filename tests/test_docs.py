@@ -51,6 +51,23 @@ def test_the_speeds_in_the_readme_are_those_that_were_measured():
     measured = json.loads((root / name).read_text())
     assert measured["machine"] in readme
     rows = [f"| {c['claim']} | {c['ratio']:.1f} | {c['at_least']:g} |" for c in measured["claims"]]
-    assert re.findall(r"^\| .* \| [\d.]+ \| [\d.]+ \|$", readme, re.MULTILINE) == rows
+    assert re.findall(r"^\| [^|]* \| [\d.]+ \| [\d.]+ \|$", readme, re.MULTILINE) == rows
     missed = [claim["claim"] for claim in measured["claims"] if claim["ratio"] < claim["at_least"]]
     assert re.findall(r"^Not reached: (.*?)\.", readme, re.MULTILINE) == ["; ".join(missed)] * bool(missed)
+
+
+def test_the_speeds_of_a_gpu_in_the_readme_are_those_that_were_measured():
+    readme = (DOCS.parent / "README.md").read_text()
+    (name,) = re.findall(r"\(`(benchmarks/results/nvidia[\w.-]+\.json)`, by", readme)
+    measured = json.loads((DOCS.parent / name).read_text())
+    assert measured["machine"].split(" (")[0] in readme
+    editing, training = measured["editing"], measured["training"]
+    rates = [(editing[key]["edits_s"], editing["published"]["edits_s"]) for key in ("parity", "fast")]
+    crops = [(training[key]["crops_s"], training["published_crops_s"]) for key in ("bf16", "fp32")]
+    shown = [f"{own:.2f} | {other:.2f} | {own / other:.1f} |" for own, other in rates]
+    shown += [f"{own:.0f} | {other:.0f} | {own / other:.1f} |" for own, other in crops]
+    found = re.findall(r"^\| [^|]* \| ([\d.]+ \| [\d.]+ \| [\d.]+ \|)$", readme, re.MULTILINE)
+    assert found == shown
+    assert measured["agreement"]["edits_differ_by_grey_levels"] == 1
+    cpu, gpu = measured["agreement"]["losses_on_cpu_and_here"]
+    assert max(abs(one - other) for one, other in zip(cpu, gpu, strict=True)) < 1e-5

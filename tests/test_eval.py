@@ -133,25 +133,35 @@ def test_the_best_kept_epoch_is_named_as_oracle_selection_and_reported_so(zsda, 
         f"data_root={world_with_sets}",
         "trainer=cpu",
         "machine.num_workers=0",
-        "epochs=true",
+        "epochs=all",
     ]
     result = zsda("eval", "run=*", *words, cwd=folder)
     assert result.returncode == 0, result.stderr
-    assert "skipped: night_sdgpa_seed1 kept only its last epoch; train it with keep_every=N" in result.stdout
-    assert "oracle selection: chosen with the labels of the target" in result.stdout
+    assert "skipped: night_sdgpa_seed1 kept only its last epoch; train it with keep=all" in result.stdout
+    assert "* oracle selection: the best, of equals the first" in result.stdout
     stored = json.loads((keeping / "eval/day+night_sdgpa/epochs.json").read_text())["epochs"]
     assert list(stored) == ["0004", "0007"]
-    scores = {epoch: settings["night"]["miou"] for epoch, settings in stored.items()}
-    best, last = max(scores, key=scores.get), scores["0007"]
-    row = next(line for line in result.stdout.splitlines() if line.startswith("│") and " night " in line)
-    assert [cell.strip() for cell in row.split("│")[2:-1]] == [
-        "night",
-        str(int(best)),
-        *(f"{100 * score:.1f}" for score in (scores[best], last)),
-    ]
+    scores = {
+        name: {int(epoch): settings[name]["miou"] for epoch, settings in stored.items()} for name in ("day", "night")
+    }
+    best = {name: max(of_epochs, key=of_epochs.get) for name, of_epochs in scores.items()}
+    rows = {
+        line.split("│")[1].strip(): line.split("│")[2:-1] for line in result.stdout.splitlines() if line.startswith("│")
+    }
+    assert {epoch: [cell.strip() for cell in cells] for epoch, cells in rows.items()} == {
+        str(epoch): [f"{100 * scores[name][epoch]:.1f}{' *' * (best[name] == epoch)}" for name in ("day", "night")]
+        for epoch in (4, 7)
+    }
+    listed = list(csv.DictReader((keeping / "eval/day+night_sdgpa/epochs.csv").open()))
+    assert {(row["setting"], int(row["epoch"])) for row in listed if row["oracle selection"] == "best"} == set(
+        best.items()
+    )
+    assert Image.open(keeping / "eval/day+night_sdgpa/epochs.png").size == (770, 495)
     reported = zsda("report", f"runs={keeping.name}", "selection=best_on_target", cwd=folder)
     assert reported.returncode == 0, reported.stderr
-    assert f"{100 * scores[best]:.1f}" in (folder / "runs/report/table_oracle_selection.md").read_text()
+    assert (
+        f"{100 * scores['night'][best['night']]:.1f}" in (folder / "runs/report/table_oracle_selection.md").read_text()
+    )
 
 
 def test_a_damaged_image_is_named_and_the_rest_is_scored(zsda, trained, copied_world, tmp_path):
@@ -198,8 +208,8 @@ def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world, tmp
         (["run=[night_*,snow_*]"], f"no run under runs matches snow_*; there is {RUN}"),
         (["run=*", "phase=third"], "none of the runs that match * could be used"),
         (["run=*", "model=smp"], "model= goes with ckpt=FILE only"),
-        (["epochs=true"], f"{RUN} kept only its last epoch; train with keep_every=N"),
-        (["epochs=true", "masks=true"], "it goes with neither ckpt= nor masks=true"),
+        (["epochs=all"], f"{RUN} kept only its last epoch; train with keep=all"),
+        (["epochs=all", "masks=true"], "it goes with neither ckpt= nor masks=true"),
         (["phase=third"], "has no phase 'third'; expected one of intermediate, target"),
         (["ckpt=nothing.safetensors"], "no weights at nothing.safetensors"),
         (["ckpt=nothing.safetensors", "run=any"], "give either ckpt= or run= and phase="),

@@ -140,7 +140,7 @@ def test_a_published_checkpoint_is_scored_as_the_published_code_does(
         (["protocol=hiast", "scales=[8,16]"], "scales=[8, 16]; expected a list of heights and widths in pixels"),
         (["protocol=hiast", "mirror=no"], "mirror=no; expected true or false"),
         (["masks=off"], "masks=off; expected true or false"),
-        (["epochs=1"], "epochs=1; expected true or false"),
+        (["epochs=1"], "epochs=1; expected last or all"),
         (["protocol=hiast_mirror"], "protocol=hiast_mirror is the name of a result; give protocol=hiast mirror=true"),
         (["protocol=hiast", "size=[8,0]"], "size=[8, 0]; expected height and width in pixels"),
     ],

@@ -164,7 +164,11 @@ def test_unlabelled_images_that_no_phase_reads_are_refused(zsda, world):
     assert "unlabelled= names images that no phase reads; give data=NAME_unpaired" in one_line(result)
     result = zsda("train", *words, "data=gta5_unpaired", "unlabelled=fog", "unlabelled.images.split=val")
     assert result.returncode == 2
-    assert "unexpected keyword argument 'views'; is this the data= that the method is made for?" in one_line(result)
+    said = "method=source_only does not fit data=gta5_unpaired: its phase 'source' expects views of labelled scenes"
+    assert said in one_line(result)
+    result = zsda("train", *words, "+method.phases.source.data.none_such=1")
+    assert result.returncode == 2
+    assert "unexpected keyword argument 'none_such'; is this the data= that the method is made for?" in one_line(result)
 
 
 def test_what_labels_of_unlabelled_images_tell_apart_does_not_matter(configs, sources, tmp_path):

@@ -163,7 +163,10 @@ def test_a_labelling_without_a_good_image_is_not_finished_and_is_made_once_they_
 def test_a_source_without_unlabelled_images_is_refused(zsda, world):
     result = zsda("train", "method=hiast", "data=cityscapes", f"data_root={world}", "trainer=cpu")
     assert result.returncode == 2
-    assert "is this the data= that the method is made for?" in one_line(result)
+    expected = "its phase 'source' expects unlabelled images beside the source; give data=NAME_unpaired unlabelled=NAME"
+    assert f"method=hiast does not fit data=cityscapes: {expected}" in one_line(result)
+    other = zsda("train", "method=sdgpa", "data=gta5_unpaired", "unlabelled=night", f"data_root={world}", "trainer=cpu")
+    assert "method=sdgpa does not fit data=gta5_unpaired: its phase 'intermediate' expects views of" in one_line(other)
 
 
 def test_a_training_that_does_not_look_at_the_condition_takes_it_or_not(words, tmp_path):

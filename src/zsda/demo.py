@@ -23,7 +23,7 @@ _FOR_ALL = ("world.", "trainer=", "trainer.", "machine.")
 def main(config: DictConfig) -> None:
     """Generates, trains, evaluates and compares; writes ``sheet.png`` and ``summary.json`` into runs_root."""
     domain, root = _check(config), Path(config.runs_root)
-    runs = {"source_only": f"day_source_only_seed{config.seed}", "sdgpa": f"{domain}_sdgpa_seed{config.seed}"}
+    runs = {"source_2x": f"day_source_2x_seed{config.seed}", "sdgpa": f"{domain}_sdgpa_seed{config.seed}"}
     console, seconds = Console(), dict[str, float]()
     with _step(console, seconds, "world", "The world: a rendered city, by day and as it really looks otherwise"):
         build(config.world.prepare, **_scenes(config))
@@ -89,7 +89,7 @@ def _commands(config: DictConfig, domain: str, runs: list[str]) -> list[tuple[st
     return [
         ("generate", f"One sentence edits the training scenes into {domain}", generate),
         ("generate_val", "And some that no training sees", [*generate, "split=val", f"limit={config.rows}"]),
-        ("train_source_only", "A network that sees the day alone", [*train, "method=source_only"]),
+        ("train_source_2x", "A network that sees the day alone, and as many images", [*train, "method=source_2x"]),
         ("train_sdgpa", f"One that sees the edits: SDGPA for {domain}", [*train, f"experiment={domain}", *own]),
         ("eval", f"Both by day, and in {domain} as it really looks", scored),
     ]

@@ -7,14 +7,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import command, process_rank
 from zsda.core.config import build, build_machine, cache_limit, check_flags
-from zsda.core.errors import ConfigError, StoreError
+from zsda.core.errors import ConfigError
 from zsda.core.files import check_folder_name
-from zsda.core.networks import chosen_network, matching_networks
+from zsda.core.networks import chosen_network, matching_networks, with_epochs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from zsda.core.trained import TrainedNetwork
+    pass
 
 _log = logging.getLogger(__name__)
 
@@ -31,19 +29,16 @@ def main(config: DictConfig) -> float:
         check_folder_name("setting", name)
     if OmegaConf.is_missing(config, "edits_of") and {"edited", "rendered"} & config.settings.keys():
         raise ConfigError("setting=edited and setting=rendered belong to a domain; give edits_of=night, for example")
-    check_flags(config, "epochs", "masks", "mirror")
+    check_flags(config, "masks", "mirror")
+    of_epochs = _asks_for_epochs(config)
     pattern = OmegaConf.is_list(config.run) or any(sign in str(config.run) for sign in "*?[")
     several = pattern and config.ckpt is None
-    if config.epochs and (config.ckpt is not None or config.masks):
-        raise ConfigError(
-            "epochs=true scores what a run kept of its training; it goes with neither ckpt= nor masks=true"
-        )
     given = (config.size, config.scales)
     size, scales = (OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for value in given)
     protocol = chosen_protocol(config.protocol, size, scales, config.mirror)
     networks = matching_networks(config, "eval") if several else [chosen_network(config, "eval")]
-    if config.epochs:
-        networks = _of_several_epochs(networks)
+    if of_epochs:
+        networks = with_epochs(networks)
     build(config.world.prepare)
     datasets = {name: build(node) for name, node in config.settings.items()}
 
@@ -51,7 +46,7 @@ def main(config: DictConfig) -> float:
 
     from zsda.data.faults import FaultLog
     from zsda.evaluation.scorer import Scorer
-    from zsda.reporting.tables import epochs_table, runs_table, scores_table
+    from zsda.reporting.tables import curve_table, runs_table, scores_table
 
     machine = build_machine(config)
     scorer = Scorer(
@@ -64,21 +59,22 @@ def main(config: DictConfig) -> float:
         cache=cache_limit(config.data.cache, config),
     )
     for network in networks:  # all of them before the first, which may take hours
-        scorer.check(network, config.epochs, shared=config.out is not None)
+        scorer.check(network, of_epochs, shared=config.out is not None)
     faults, results, console = FaultLog(), {}, Console()
     for network in networks:
         for setting in (name for name, dataset in datasets.items() if dataset.name == network.source):
             seen = "%s was trained on %s, so the frames of setting=%s are not new to it, unless data.source.subset left them out"
             _log.warning(seen, network.title, network.source, setting)
-        scored = scorer.score_epochs(network) if config.epochs else scorer.score(network, known=several)
+        scored = scorer.score_epochs(network) if of_epochs else scorer.score(network, known=several)
         faults.add(scored.left_out)
         results[network.title] = scored
-        if process_rank() == 0 and not several and not config.epochs:
+        if process_rank() == 0 and not several and not of_epochs:
             console.print(scored.title, style="bold", markup=False, soft_wrap=True)
             console.print(scores_table(scored.settings, protocol))
         _log.info("%s %s", "scored before, read from" if scored.known else "written:", scored.folder)
-    if process_rank() == 0 and config.epochs:
-        console.print(epochs_table({title: scored.epochs for title, scored in results.items()}, protocol))
+    if process_rank() == 0 and of_epochs:
+        for title, scored in results.items():
+            console.print(curve_table(title, scored.epochs, protocol))
     elif process_rank() == 0 and several:
         console.print(runs_table({title: scored.settings for title, scored in results.items()}, protocol))
     faults.conclude(f"evaluated, the results are in {config.out or config.runs_root if several else scored.folder}")
@@ -86,13 +82,15 @@ def main(config: DictConfig) -> float:
     return sum(values) / len(values)
 
 
-def _of_several_epochs(networks: "Sequence[TrainedNetwork]") -> "list[TrainedNetwork]":
-    lonely = [f"{network.title} kept only its last epoch" for network in networks if len(network.epochs) == 1]
-    if len(lonely) == len(networks):
-        raise StoreError(f"{'; '.join(lonely[:4])}; train with keep_every=N to compare epochs")
-    for message in lonely:
-        _log.warning("skipped: %s; train it with keep_every=N to compare epochs", message)
-    return [network for network in networks if len(network.epochs) > 1]
+def _asks_for_epochs(config: DictConfig) -> bool:
+    if config.epochs not in ("last", "all"):
+        raise ConfigError(f"epochs={config.epochs}; expected last or all")
+    asks = bool(config.epochs == "all")
+    if asks and (config.ckpt is not None or config.masks):
+        raise ConfigError(
+            "epochs=all scores what a run kept of its training; it goes with neither ckpt= nor masks=true"
+        )
+    return asks
 
 
 if __name__ == "__main__":

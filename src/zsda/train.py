@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, build_machine, build_network, build_phases, seed_of
+from zsda.core.config import build, build_machine, build_network, build_phases, check_fits, seed_of
 from zsda.core.errors import ConfigError
 from zsda.core.files import check_folder_name
 from zsda.core.locks import owned
@@ -29,6 +29,7 @@ def main(config: DictConfig) -> float | None:
 
 def _train(config: DictConfig, run: RunFolder) -> float | None:
     # What most mistakes are in, before the slow imports, and before a world is rendered.
+    check_fits(config)
     if config.world.prepare is None and "source" in config.data:
         build(config.data.source)
     if "transform" in config.data:
@@ -54,7 +55,7 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     engine = Engine(
         trainer=machine.trainer,
         loggers=list(build(config.machine.logger).values()) if config.machine.get("logger") else [],
-        keep_every=config.keep_every,
+        keep=config.keep,
         compile=config.compile,
         **config.checkpoint,
     )

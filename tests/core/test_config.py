@@ -19,7 +19,10 @@ from zsda.training.schedules import Horizon
 
 CONF = conf_dir()
 OPTIONS = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
-STUDY = ("source_only", "classical", "whole", "target_only", "one_phase", "reversed", "keep_source", "sdgpa")
+STUDY = (
+    *("source_only", "source_2x", "weather", "whole", "target_only", "intermediate_only", "one_phase", "reversed"),
+    *("keep_source", "sdgpa"),
+)
 COMMAND_OF = {"recipe": "generate", "editor": "generate", "setting": "eval"}
 
 
@@ -419,7 +422,7 @@ def test_edits_are_made_as_published():
 
 
 def test_the_methods_of_the_study_differ_in_their_views_alone():
-    """All train equally long, by one task, on pairs; `keep_source` on three views in its second phase."""
+    """All train equally long, by one task, on pairs; `source_only` on single images, `keep_source` on three views in its second phase."""
     views = {}
     for name in (*STUDY, "oracle"):
         method = compose("train", f"method={name}", "domain=fog").method
@@ -435,10 +438,12 @@ def test_the_methods_of_the_study_differ_in_their_views_alone():
             assert [(phase.epochs, phase.horizon) for phase in phases] == [(100, 100), (65, 100)]
         views[name] = [list(phase.data.views) for phase in phases]
     assert views == {
-        "source_only": [["source", "source"]],
-        "classical": [["source", "classical"]],
+        "source_only": [["source"]],
+        "source_2x": [["source", "source"]],
+        "weather": [["source", "weather"]],
         "whole": [["whole", "whole"]],
         "target_only": [["target", "target"]],
+        "intermediate_only": [["source", "intermediate"], ["source", "intermediate"]],
         "one_phase": [["source", "target"]],
         "reversed": [["target", "intermediate"], ["source", "intermediate"]],
         "keep_source": [["source", "intermediate"], ["source", "target", "intermediate"]],

@@ -67,22 +67,20 @@ def test_a_view_named_twice_has_a_jitter_of_its_own(world_with_sets):
     assert (images["source"] - images["source_2"]).abs().mean() > 0.05
 
 
-def test_the_classical_view_is_the_source_in_other_weather(world_with_sets):
+def test_the_weather_view_is_the_source_in_other_weather(world_with_sets):
     still = TrainingTransform((64, 128), None, 0.0, **STILL)
-    data = views_data(world_with_sets, transform=still, weather="night", views=["source", "classical"])
+    data = views_data(world_with_sets, transform=still, weather="night", views=["source", "weather"])
     images = batches(data)[0]["images"]
-    factor = (images["classical"] - images["classical"].min()).mean() / (
-        images["source"] - images["source"].min()
-    ).mean()
+    factor = (images["weather"] - images["weather"].min()).mean() / (images["source"] - images["source"].min()).mean()
     assert 0.1 < factor < 0.8
-    with pytest.raises(ConfigError, match=r"no classical augmentation matches data.weather=sandstorm"):
-        views_data(world_with_sets, weather="sandstorm", views=["classical"])
+    with pytest.raises(ConfigError, match=r"no augmentation of albumentations matches data.weather=sandstorm"):
+        views_data(world_with_sets, weather="sandstorm", views=["weather"])
 
 
 def test_other_sources_than_cityscapes_have_no_edits(world):
     gta5 = GTA5(world / "GTA5", None)
-    data = views_data(world, ["source", "classical"], source=gta5, validation=gta5, weather="night")
-    assert data.describe() == "source + classical, 3 scenes"
+    data = views_data(world, ["source", "weather"], source=gta5, validation=gta5, weather="night")
+    assert data.describe() == "source + weather, 3 scenes"
     message = "^the view 'target' needs a generated set, which Cityscapes alone has, and the source is gta5; give"
     for more in ({"views": ["source", "target"]}, {"watch": ["target"]}, {"views": ["target"], "domain": None}):
         with pytest.raises(ConfigError, match=message):
@@ -130,7 +128,7 @@ class Counting(Reader):
         return super().label(path, encoding, classes)
 
 
-@pytest.mark.parametrize("views", [["source", "source", "target"], ["target", "classical"], ["target", "intermediate"]])
+@pytest.mark.parametrize("views", [["source", "source", "target"], ["target", "weather"], ["target", "intermediate"]])
 def test_what_views_share_is_read_once(world_with_sets, views):
     source, reader = Cityscapes(world_with_sets / "cityscapes", "train"), Counting()
     source.reader = reader
@@ -205,8 +203,8 @@ def test_the_last_incomplete_batch_is_dropped_and_each_epoch_is_shuffled(world_w
 
 
 def test_what_is_only_for_training_is_not_watched(world_with_sets):
-    with pytest.raises(ConfigError, match=r"data.watch=\['classical'\]; expected source and names of recipes"):
-        views_data(world_with_sets, watch=["classical"])
+    with pytest.raises(ConfigError, match=r"data.watch=\['weather'\]; expected source and names of recipes"):
+        views_data(world_with_sets, watch=["weather"])
 
 
 @pytest.mark.parametrize("score", ["abc", [1], 1.5, -0.1])

@@ -65,7 +65,7 @@ def assert_equal(one, other):
         TrainingTransform((32, 64), (24, 48), 0.5, **STILL, scale=(1.0, 1.5), blur=0.5, cutout=0.5),
     ],
 )
-@pytest.mark.parametrize("views", [["source", "target"], ["source", "source", "classical"]])
+@pytest.mark.parametrize("views", [["source", "target"], ["source", "source", "weather"]])
 def test_samples_of_a_training_are_equal_bit_by_bit(copied_world, transform, views):
     how = {"views": views, "transform": transform, "weather": "night"}
     plain, kept = views_data(copied_world, **how), filled(views_data(copied_world, **how, cache=1.0))

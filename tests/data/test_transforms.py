@@ -12,7 +12,7 @@ from zsda.core.errors import ConfigError
 from zsda.data.colours import MEAN, STD, finish, normalise
 from zsda.data.labels import IGNORE
 from zsda.data.resizing import resize_image, resize_mask
-from zsda.data.transforms import ClassicalWeather, TrainingTransform
+from zsda.data.transforms import TrainingTransform, Weather
 
 STILL = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), "hue": (0, 0)}
 PUBLISHED = {"brightness": (0.5, 1.5), "contrast": (0.5, 1.5), "saturation": (0.5, 1.5), "hue": (-0.3, 0.3)}
@@ -210,9 +210,9 @@ def test_blur_and_cutout_touch_the_picture_only():
 
 
 @pytest.mark.parametrize("name", ["fog", "rain", "snow", "night", "game"])
-def test_classical_weather_depends_on_the_seed_alone(name):
+def test_weather_depends_on_the_seed_alone(name):
     image = np.asarray(picture(5))
-    weather = ClassicalWeather(name)
+    weather = Weather(name)
     first, other, again = weather(image, 3), weather(image, 4), weather(image, 3)
     assert first.shape == image.shape
     assert first.dtype == np.uint8
@@ -221,20 +221,18 @@ def test_classical_weather_depends_on_the_seed_alone(name):
     assert (first != image).any()
 
 
-def test_classical_weather_looks_like_its_name():
+def test_weather_looks_like_its_name():
     image = np.asarray(picture(5))
-    means = {
-        name: np.mean([ClassicalWeather(name)(image, s).mean() for s in range(5)]) for name in ("night", "snow", "fog")
-    }
+    means = {name: np.mean([Weather(name)(image, s).mean() for s in range(5)]) for name in ("night", "snow", "fog")}
     assert means["night"] < 0.65 * image.mean()
     assert means["snow"] > image.mean()
-    edges = np.abs(np.diff(ClassicalWeather("fog")(image, 0).astype(int), axis=1)).mean()
+    edges = np.abs(np.diff(Weather("fog")(image, 0).astype(int), axis=1)).mean()
     assert edges < np.abs(np.diff(image.astype(int), axis=1)).mean()
 
 
-def test_a_domain_without_classical_weather_is_refused():
+def test_a_domain_without_weather_is_refused():
     with pytest.raises(ConfigError, match=r"matches data.weather=dusk; give data.weather=fog\|rain\|snow\|night\|game"):
-        ClassicalWeather("dusk")
+        Weather("dusk")
 
 
 @pytest.mark.parametrize(

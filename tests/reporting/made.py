@@ -7,17 +7,21 @@ from zsda.core.files import digest, to_json, write_atomic
 from zsda.core.run_records import NetworkRecord, PhaseReport, RunHeader, RunRecord
 from zsda.core.runs import RunFolder
 from zsda.data.classes import find_classes
-from zsda.reporting.results import RunScores
+from zsda.reporting.run_scores import RunScores
 
 VIEWS = {
-    "source_only": ["source", "source"],
-    "classical": ["source", "classical"],
+    "source_only": ["source"],
+    "source_2x": ["source", "source"],
+    "weather": ["source", "weather"],
     "oracle": ["oracle"],
     "sdgpa": ["source", "intermediate"],
 }
 
 
 WEIGHTS = b"weights"
+
+PUBLISHED = {"world": "real", "model": "zsda.models.deeplab.DeepLabV3Plus", "arguments": {"backbone": "resnet50"}}
+"""What else a run of SDGPA's own setting is made with, beside its size."""
 
 
 def make_run(root: Path, method: str, target: str | None, seed: int, scores: Mapping[str, float] | None = None, **more):
@@ -45,7 +49,9 @@ def make_run(root: Path, method: str, target: str | None, seed: int, scores: Map
         experiment=target,
         size=[64, 128],
         network=NetworkRecord(
-            option="smp", classes={"model": "zsda.models.library.library_model"}, arguments=more.pop("arguments", {})
+            option="smp",
+            classes={"model": more.pop("model", "zsda.models.library.library_model")},
+            arguments=more.pop("arguments", {}),
         ),
         **{
             "domain": seen,
@@ -80,7 +86,7 @@ def add_scores(path: Path, scores: Mapping[str, float], protocol="sdgpa", **abou
 
 
 def add_epochs(path: Path, epochs: Mapping[int, Mapping[str, float]], protocol="sdgpa", **about):
-    """The same for ``epochs=true``, epoch -> setting -> score, of a run that kept the weights of all of them; its last is 30."""
+    """The same for ``epochs=all``, epoch -> setting -> score, of a run that kept the weights of all of them; its last is 30."""
     for epoch in epochs:
         if epoch != 30:
             write_atomic(path / f"only/epochs/{epoch:04d}.safetensors", WEIGHTS)

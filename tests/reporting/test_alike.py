@@ -112,7 +112,7 @@ def test_what_a_method_changes_in_its_data_is_its_own(tmp_path, caplog):
     warn_of_other_settings(
         [
             trained(tmp_path, "sdgpa", "fog", 0),
-            trained(tmp_path, "classical", "fog", 0, flip=0, data={"weather": "fog"}),
+            trained(tmp_path, "weather", "fog", 0, flip=0, data={"weather": "fog"}),
         ]
     )
     assert not caplog.messages

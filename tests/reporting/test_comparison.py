@@ -6,7 +6,7 @@ import pytest
 
 from tests.reporting.made import result
 from zsda.core.errors import StoreError
-from zsda.reporting.comparison import BASELINE, Comparison
+from zsda.reporting.comparison import Comparison
 from zsda.reporting.seeds import Summary
 
 
@@ -21,15 +21,15 @@ def test_gain_and_share(comparison):
     assert comparison.source("sdgpa", "fog") == {0: pytest.approx(0.46), 1: pytest.approx(0.42)}
     assert comparison.source("source_only", "fog") == comparison.source("source_only", "snow")
     # Seed by seed: 34 - 20 and 36 - 24.
-    assert comparison.gain("sdgpa", BASELINE, ["fog"]) == Summary(
+    assert comparison.gain("sdgpa", "source_only", ["fog"]) == Summary(
         pytest.approx(0.13), pytest.approx(0.0141421, abs=1e-6), 2
     )
     # The oracle has seed 0 alone: 20 of the source, 34 of the edits, 50 at the best.
-    assert comparison.share("sdgpa", ["fog"]) == pytest.approx(0.14 / 0.30)
-    assert comparison.gain("oracle", BASELINE, ["fog"]) == Summary(pytest.approx(0.30), None, 1)
-    assert comparison.share("oracle", ["fog"]) == pytest.approx(1)
-    assert comparison.share("mine", ["fog"]) == pytest.approx(-0.10 / 0.30)
-    assert comparison.gain("sdgpa", BASELINE, ["snow"]).mean == pytest.approx(0.12)
+    assert comparison.share("sdgpa", ["fog"]).mean == pytest.approx(0.14 / 0.30)
+    assert comparison.gain("oracle", "source_only", ["fog"]) == Summary(pytest.approx(0.30), None, 1)
+    assert comparison.share("oracle", ["fog"]).mean == pytest.approx(1)
+    assert comparison.share("mine", ["fog"]).mean == pytest.approx(-0.10 / 0.30)
+    assert comparison.gain("sdgpa", "source_only", ["snow"]).mean == pytest.approx(0.12)
     assert comparison.share("sdgpa", ["snow"]) is None
 
 
@@ -42,7 +42,7 @@ def test_an_oracle_that_is_no_better_is_no_measure():
         ]
     )
     assert [comparison.share(method, ["fog"]) for method in ("sdgpa", "oracle")] == [None, None]
-    assert comparison.gain("sdgpa", BASELINE, ["fog"]).mean == pytest.approx(0.02)
+    assert comparison.gain("sdgpa", "source_only", ["fog"]).mean == pytest.approx(0.02)
 
 
 def test_a_method_without_one_of_the_targets_has_no_mean_over_them(comparison):
@@ -79,20 +79,34 @@ def test_the_share_over_targets_is_that_of_the_mean_gains():
             result("oracle", "snow", 0, snow=34),
         ]
     )
-    assert comparison.share("sdgpa", ["fog"]) == pytest.approx(0.25)
-    assert comparison.share("sdgpa", ["snow"]) == pytest.approx(0.5)
-    assert comparison.share("sdgpa", ["fog", "snow"]) == pytest.approx(12 / 44)
+    assert comparison.share("sdgpa", ["fog"]).mean == pytest.approx(0.25)
+    assert comparison.share("sdgpa", ["snow"]).mean == pytest.approx(0.5)
+    assert comparison.share("sdgpa", ["fog", "snow"]).mean == pytest.approx(12 / 44)
     assert comparison.share("sdgpa", ["fog", "rain"]) is None
 
 
 def test_the_order_of_methods_follows_the_argument():
-    names = ["zodi", "oracle", "sdgpa", "keep_source", "reversed", "one_phase", "target_only", "whole", "classical"]
-    comparison = Comparison([result(name, "fog", 0, fog=1) for name in [*names, "another", "source_only"]])
+    names = [
+        "zodi",
+        "oracle",
+        "sdgpa",
+        "keep_source",
+        "reversed",
+        "one_phase",
+        "intermediate_only",
+        "target_only",
+        "whole",
+    ]
+    comparison = Comparison(
+        [result(name, "fog", 0, fog=1) for name in [*names, "another", "weather", "source_2x", "source_only"]]
+    )
     assert comparison.methods == [
         "source_only",
-        "classical",
+        "source_2x",
+        "weather",
         "whole",
         "target_only",
+        "intermediate_only",
         "one_phase",
         "reversed",
         "keep_source",
@@ -130,9 +144,9 @@ def test_one_source_is_compared_with_another_target(from_game):
         "source_only": {"target": pytest.approx(0.305), "source": pytest.approx(0.605)},
         "hiast": {"target": pytest.approx(0.405), "source": pytest.approx(0.57)},
     }
-    assert comparison.gain("hiast", BASELINE, ["day"]).mean == pytest.approx(0.1)
+    assert comparison.gain("hiast", "source_only", ["day"]).mean == pytest.approx(0.1)
     # Seed 0: 56 - 60, seed 1: 58 - 61.
-    assert comparison.source_gain("hiast", BASELINE, ["day"]).mean == pytest.approx(-0.035)
+    assert comparison.source_gain("hiast", "source_only", ["day"]).mean == pytest.approx(-0.035)
     unadapted = [result("source_only", None, 4, source_setting="game", game=60)]
     assert Comparison(unadapted).mean_source("source_only").mean == pytest.approx(0.6)
     assert Comparison(unadapted).seeds == [4]
@@ -172,3 +186,29 @@ def test_equal_runs_of_two_names_are_refused(comparison):
     named = replace(result("sdgpa", "fog", 1, fog=1), run="mine")
     with pytest.raises(StoreError, match="fog_sdgpa_seed1 and mine are both sdgpa for fog at seed 1; choose one"):
         Comparison([*comparison.results, named])
+
+
+def test_the_way_to_the_oracle_starts_where_the_source_is_seen_as_often_as_the_edits():
+    plain = [
+        *(result(name, None, 0, fog=score) for name, score in (("source_only", 10), ("source_2x", 20))),
+        *(result(name, "fog", 0, fog=score) for name, score in (("sdgpa", 30), ("oracle", 40))),
+    ]
+    assert Comparison(plain).baseline == "source_2x"
+    assert Comparison(plain).share("sdgpa", ["fog"]) == Summary(pytest.approx(0.5), None, 1)
+    without = Comparison([run for run in plain if run.method != "source_2x"])
+    assert (without.baseline, without.share("sdgpa", ["fog"]).mean) == ("source_only", pytest.approx(2 / 3))
+    by_day = [result("source_2x", None, 0, day=70), *(run for run in plain if run.method != "source_2x")]
+    assert Comparison(by_day).baseline == "source_only", "the other is scored on no target"
+    neither = Comparison(plain[2:])
+    assert (neither.baseline, neither.share("sdgpa", ["fog"])) == (None, None)
+
+
+def test_a_number_is_from_the_runs_of_the_seeds_that_all_have(comparison):
+    def names(*asked, **how):
+        return sorted(run.run for run in comparison.runs(*asked, **how))
+
+    assert names(["sdgpa"], ["fog"]) == ["fog_sdgpa_seed0", "fog_sdgpa_seed1"]
+    assert names(["oracle", "source_only"], ["fog"]) == ["day_source_only_seed0", "fog_oracle_seed0"]
+    assert names(["mine"], ["fog"], on_source=True) == ["fog_mine_seed0"]
+    assert names(["sdgpa", "oracle"], ["snow", "fog"]) == ["fog_oracle_seed0", "fog_sdgpa_seed0"]
+    assert names(["oracle"], ["snow"]) == []

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +13,28 @@ from rich.console import Console
 
 from tests.reporting.made import result
 from zsda.reporting.comparison import Comparison
-from zsda.reporting.formats import latex, markdown, screen, table_csv, wide_console
+from zsda.reporting.formats import latex, markdown, screen, sources_csv, table_csv, wide_console
 from zsda.reporting.grids import grids
 from zsda.reporting.layout import kept_layouts
-from zsda.reporting.published import QUOTED, compares
+from zsda.reporting.published import Quoted
+from zsda.reporting.rounds import Round
+from zsda.reporting.run_scores import Source
+from zsda.reporting.seeds import Summary
 
 DOCS = Path(__file__).parents[2] / "docs"
 AGAINST = ["source_only", "sdgpa"]
-CAPTION = "mIoU in %, protocol sdgpa, input 64x128, mean ± sample standard deviation over seeds 0, 1."
+MEASURED = "mIoU in %, protocol sdgpa, input 64x128, mean"
+CAPTION = f"{MEASURED} ± sample standard deviation over seeds 0, 1."
+GAINED = f"{MEASURED} ± paired standard error over seeds 0, 1."
 NOISE = (
     "≈ marks a difference that the seeds alone may explain: its 95 % interval over the seeds (Student's paired t) contains 0, "
     "each comparison by itself; without ± this cannot be told."
 )
 COUNTED = "(n) is the number of seeds where it is not all of them."
+COMMAND = "python -m zsda.report"
+QUOTED = [
+    Quoted("sdgpa (paper)", "somebody, somewhere", {"snow": Summary(0.474, 0.007, 0), "fog": Summary(0.588, 0.007, 0)})
+]
 SETS = {"rendered": "fog_oracle", "edited": "fog_target"}
 
 
@@ -32,12 +43,17 @@ def titles(tables):
 
 
 def rows(csv_bytes):
-    return {(row["method"], row["target"]): row for row in csv.DictReader(io.StringIO(csv_bytes.decode()))}
+    return list(csv.DictReader(io.StringIO(csv_bytes.decode())))
+
+
+def plain_markdown(tables):
+    """Without what the numbers are from."""
+    return re.sub(r"\n<details>.*?</details>\n", "", markdown(tables, COMMAND), flags=re.DOTALL)
 
 
 def test_the_markdown(comparison):
     assert (
-        markdown(grids(comparison, AGAINST))
+        plain_markdown(grids(comparison, AGAINST))
         == f"""\
 ### On the target and by day
 
@@ -54,21 +70,21 @@ def test_the_markdown(comparison):
 
 | method | snow | fog | mean |
 | --- | ---: | ---: | ---: |
-| sdgpa | ≈ +12.0 ± 2.8 | +13.0 ± 1.4 | +12.5 ± 0.7 |
+| sdgpa | ≈ +12.0 ± 2.0 | +13.0 ± 1.0 | +12.5 ± 0.5 |
 | oracle | - | +30.0 (1) | - |
 | mine | - | -10.0 (1) | - |
 
-Points more than source_only on the target, seed by seed. {CAPTION} {NOISE} {COUNTED}
+Points more than source_only on the target, seed by seed. {GAINED} {NOISE} {COUNTED}
 
 ### Against source_only, by day
 
 | method | snow | fog | mean |
 | --- | ---: | ---: | ---: |
-| sdgpa | ≈ -7.0 ± 5.7 | ≈ -5.0 ± 5.7 | ≈ -6.0 ± 5.7 |
+| sdgpa | ≈ -7.0 ± 4.0 | ≈ -5.0 ± 4.0 | ≈ -6.0 ± 4.0 |
 | oracle | - | -17.0 (1) | - |
 | mine | - | -37.0 (1) | - |
 
-Points more than source_only by day, seed by seed. {CAPTION} {NOISE} {COUNTED}
+Points more than source_only by day, seed by seed. {GAINED} {NOISE} {COUNTED}
 
 ### Against sdgpa, on the target
 
@@ -77,7 +93,7 @@ Points more than source_only by day, seed by seed. {CAPTION} {NOISE} {COUNTED}
 | oracle | - | +16.0 (1) | - |
 | mine | - | -24.0 (1) | - |
 
-Points more than sdgpa on the target, seed by seed. {CAPTION} {NOISE} {COUNTED}
+Points more than sdgpa on the target, seed by seed. {GAINED} {NOISE} {COUNTED}
 
 ### Against sdgpa, by day
 
@@ -86,16 +102,16 @@ Points more than sdgpa on the target, seed by seed. {CAPTION} {NOISE} {COUNTED}
 | oracle | - | -16.0 (1) | - |
 | mine | - | -36.0 (1) | - |
 
-Points more than sdgpa by day, seed by seed. {CAPTION} {NOISE} {COUNTED}
+Points more than sdgpa by day, seed by seed. {GAINED} {NOISE} {COUNTED}
 
 ### Of the way from source_only to oracle
 
 | method | snow | fog | mean |
 | --- | ---: | ---: | ---: |
-| sdgpa | - | 47 % | - |
-| mine | - | -33 % | - |
+| sdgpa | - | 47 % (1) | - |
+| mine | - | -33 % (1) | - |
 
-Mean gain over source_only on the target in % of that of oracle. {CAPTION}
+Mean gain over source_only on the target in % of that of oracle. {MEASURED} over seeds 0, 1. {COUNTED}
 """
     )
 
@@ -103,7 +119,7 @@ Mean gain over source_only on the target in % of that of oracle. {CAPTION}
 def test_the_tables_of_another_source_say_so(from_game):
     tables = grids(Comparison(from_game), ["source_only"])
     assert (
-        markdown(tables)
+        plain_markdown(tables)
         == f"""\
 ### On the target and in game
 
@@ -120,25 +136,21 @@ def test_the_tables_of_another_source_say_so(from_game):
 | --- | ---: |
 | hiast | +10.0 ± 0.0 |
 
-Points more than source_only on the target, seed by seed. {CAPTION} {NOISE}
+Points more than source_only on the target, seed by seed. {GAINED} {NOISE}
 
 ### Against source_only, in game
 
 | method | day |
 | --- | ---: |
-| hiast | ≈ -3.5 ± 0.7 |
+| hiast | ≈ -3.5 ± 0.5 |
 
-Points more than source_only in game, seed by seed. {CAPTION} {NOISE}
+Points more than source_only in game, seed by seed. {GAINED} {NOISE}
 """
     )
-    text = latex(tables)
+    text = latex(tables, COMMAND)
     assert "\\caption{On the target and in game. mIoU" in text
     assert "method & day & game \\\\\n" in text
     assert "\\caption{Against source\\_only, in game. Points more than source\\_only in game, seed by seed." in text
-    hiast = rows(table_csv(Comparison(from_game), ["source_only"]))["hiast", "day"]
-    assert (float(hiast["target_mean"]), float(hiast["source_mean"])) == (pytest.approx(0.405), pytest.approx(0.57))
-    assert float(hiast["source_gain_over_source_only"]) == pytest.approx(-0.035)
-    assert hiast["source_gain_over_source_only_noise"] == "1"
 
 
 def test_the_tables_of_the_study_are_those_of_its_scores():
@@ -150,14 +162,15 @@ def test_the_tables_of_the_study_are_those_of_its_scores():
         for about, of_run in by_run.items()
     ]
     comparison = Comparison(results, ["night", "snow", "fog"], "miou_present")
-    made = [table.split("\n\n")[:2] for table in markdown(grids(comparison, AGAINST)).split("### ")[1:]]
+    against = ["source_2x", "sdgpa"]
+    made = [table.split("\n\n")[:2] for table in plain_markdown(grids(comparison, against)).split("### ")[1:]]
     assert [title for title, _ in made] == [
         "On the target and by day",
-        "Against source_only, on the target",
-        "Against source_only, by day",
+        "Against source_2x, on the target",
+        "Against source_2x, by day",
         "Against sdgpa, on the target",
         "Against sdgpa, by day",
-        "Of the way from source_only to oracle",
+        "Of the way from source_2x to oracle",
     ]
     study = (DOCS / "study.md").read_text()
     for title, table in made:
@@ -219,7 +232,7 @@ def test_layouts_are_compared_for_oracles_scored_on_edits_of_their_own_target(ca
     assert table.rows == [
         ["oracle on rendered scenes", "75.0 ± 7.1 (2)"],
         ["on edited ones", "40.0 ± 7.1 (2)"],
-        ["share", "53 %"],
+        ["share", "53 % (2)"],
     ]
     assert [message.split("; ")[0] for message in caplog.messages] == [
         "night_oracle_seed0 was scored on fog_oracle, fog_target",
@@ -229,66 +242,140 @@ def test_layouts_are_compared_for_oracles_scored_on_edits_of_their_own_target(ca
 
 
 def test_quoted_rows_stand_beside_and_are_said_to_be_quoted(comparison):
-    table = grids(comparison, AGAINST, quoted=QUOTED)[0]
-    assert table.rows[-2:] == [
-        ["sdgpa (paper)", "47.4 ± 0.7", "58.8 ± 0.7", "53.1", "-"],
-        ["sdgpa (released checkpoints)", "46.8", "59.8", "53.3", "-"],
+    tables = grids(comparison, AGAINST, quoted=QUOTED)
+    assert tables[0].rows[-1] == ["sdgpa (paper)", "47.4 ± 0.7", "58.8 ± 0.7", "53.1", "-"]
+    assert tables[0].caption[1].startswith("Quoted, not measured here")
+    assert tables[0].caption[1].endswith("sdgpa (paper), from somebody, somewhere.")
+    quoted = [row for row in rows(table_csv(tables, comparison)) if row["row"] == "sdgpa (paper)"]
+    assert [(row["column"], row["value"], row["spread"]) for row in quoted] == [
+        ("snow", "47.4", "0.7"),
+        ("fog", "58.8", "0.7"),
+        ("mean", "53.1", ""),
     ]
-    assert "not measured here" in table.caption[1]
-    assert "arXiv 2508.03300" in table.caption[1]
-    quoted = rows(table_csv(comparison, AGAINST, QUOTED))["sdgpa (paper)", "fog"]
-    assert (quoted["origin"], quoted["score"], quoted["seeds"]) == ("quoted", "miou", "")
-    assert (float(quoted["target_mean"]), float(quoted["target_std"])) == (
-        pytest.approx(0.588),
-        pytest.approx(0.007),
+    assert {(row["origin"], row["seeds"], row["selection"], row["runs"]) for row in quoted} == {("quoted", "", "", "")}
+
+
+def test_markdown_latex_and_csv_agree_to_the_digit(comparison):
+    layouts = [replace(one, settings={**one.settings, **SHOWN}, generated_sets=SETS) for one in comparison.results]
+    comparison = Comparison(
+        [run if run.method == "oracle" else one for one, run in zip(comparison.results, layouts, strict=True)]
     )
+    tables = grids(comparison, AGAINST, kept_layouts(comparison), QUOTED, rounds_of(comparison))
+    assert len(tables) == 8
+    found = {}
+    for row in rows(table_csv(tables, comparison)):
+        sign = {"1": "≈ ", "0": "", "": ""}[row["noise"]]
+        spread = f" ± {row['spread']}" if row["spread"] else ""
+        found[row["table"], row["row"], row["column"]] = f"{sign}{row['value']}{spread}"
+    shown = {}
+    for table in markdown(tables, COMMAND).split("### ")[1:]:
+        title, lines = table.splitlines()[0], [line for line in table.splitlines() if line.startswith("| ")]
+        head, _, *body = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+        for name, *cells in body:
+            for column, cell in zip(head[1:], cells, strict=True):
+                if cell != "-":
+                    shown[title, name, column] = re.sub(r"( %)?( \(\d+\))?$", "", cell)
+    assert found == shown
+    assert len(shown) > 40
+    text = latex(tables, COMMAND)
+    for cell in shown.values():
+        assert cell.replace("±", "$\\pm$").replace("≈", "$\\approx$").replace("-", "$-$") in text
 
 
-def test_what_is_quoted_is_of_a_day_source():
-    run = replace(result("sdgpa", "fog", 0, fog=60), as_published=True, size=(512, 1024))
-    assert compares([run])
-    assert not compares([replace(run, source_setting="game")])
-    assert not compares([replace(run, protocol="full")])
-    assert not compares([replace(run, as_published=False)])
+SHOWN = {
+    name: {"miou": score, "miou_present": score / 2, "accuracy": 0.9}
+    for name, score in (("rendered", 0.7), ("edited", 0.35))
+}
 
 
-def test_the_means_of_what_is_quoted_are_those_of_the_papers_table():
-    five = ["night", "snow", "rain", "fog", "game"]
-    assert [row.mean(five).mean for row in QUOTED] == [pytest.approx(0.4502), pytest.approx(0.4526)]
-    assert QUOTED[0].mean(["night", "dusk"]) is None
+def rounds_of(comparison):
+    """Two rounds of one run and one of another seed, the first of them scored in between."""
+    one, other = (run for run in comparison.results if run.run.startswith("fog_sdgpa"))
+    after = replace(one, phase="round1", settings={"fog": {"miou": 0.31}, "day": {"miou": 0.44}})
+    return [
+        Round(0, one, None, None, None),
+        Round(1, replace(one, phase="labels1"), 0.5, 0.9, after),
+        Round(2, replace(one, phase="labels2"), 0.6, None, one),
+        Round(1, replace(other, phase="labels1"), 0.6, 0.7, None),
+    ]
 
 
-def test_the_csv_holds_shares_of_one_for_each_method_and_target(comparison):
-    found = rows(table_csv(comparison, [*AGAINST, "nobody"]))
-    assert len(found) == 4 + 2 + 2, "two methods in both domains, two in fog alone; means of those in both"
-    sdgpa = found["sdgpa", "fog"]
-    assert (sdgpa["origin"], sdgpa["score"], sdgpa["selection"], sdgpa["seeds"]) == (
-        "measured",
+def test_self_training_is_shown_round_by_round(comparison):
+    table = grids(comparison, [], rounds=rounds_of(comparison))[-1]
+    assert table.title == "Self-training, round by round"
+    assert list(table.head) == ["round", "kept", "right", "on the target", "by day"]
+    assert table.rows == [
+        ["sdgpa, fog, round 1", "55.0 ± 7.1", "80.0 ± 14.1", "31.0 (1)", "44.0 (1)"],
+        ["sdgpa, fog, round 2", "60.0 (1)", "-", "34.0 (1)", "46.0 (1)"],
+    ]
+    assert [run.label for run in table.runs] == [
+        *(f"fog_sdgpa_seed{seed}/labels1" for seed in (0, 1)),
+        *(f"fog_sdgpa_seed0{part}" for part in ("/round1", "/labels2", "")),
+    ]
+    csv_rows = {(row["row"], row["column"]): row for row in rows(table_csv([table], comparison))}
+    kept, score = (csv_rows["sdgpa, fog, round 1", column] for column in ("kept", "on the target"))
+    assert (kept["quantity"], kept["score"], score["quantity"], score["score"]) == (
+        "share of pixels",
+        "",
+        "score",
         "miou",
-        "last",
-        "2",
     )
-    assert float(sdgpa["target_mean"]) == pytest.approx(0.35)
-    assert float(sdgpa["target_std"]) == pytest.approx(0.0141421, abs=1e-6)
-    assert float(sdgpa["source_mean"]) == pytest.approx(0.44)
-    assert float(sdgpa["gain_over_source_only"]) == pytest.approx(0.13)
-    assert float(sdgpa["gain_over_source_only_std"]) == pytest.approx(0.0141421, abs=1e-6)
-    assert (sdgpa["gain_over_source_only_noise"], sdgpa["source_gain_over_source_only_noise"]) == ("0", "1")
-    assert float(sdgpa["share_of_oracle"]) == pytest.approx(0.14 / 0.30)
-    assert sdgpa["gain_over_sdgpa"] == ""
-    assert float(found["source_only", "fog"]["gain_over_sdgpa"]) == pytest.approx(-0.13)
-    assert found["mine", "fog"]["gain_over_sdgpa_noise"] == "", "one seed"
-    assert float(found["sdgpa", "mean"]["gain_over_source_only"]) == pytest.approx(0.125)
-    assert not any("nobody" in column for column in sdgpa)
+
+
+def test_every_number_names_the_runs_that_it_is_from(comparison):
+    digests = {run.run: f"{number:064x}"[::-1] for number, run in enumerate(comparison.results, 1)}
+    files = [("runs/a/eval/x/scores.json", "f" * 64, "python -m zsda.eval")]
+    traced = Comparison(
+        [replace(run, source=Source(digests[run.run], "python -m zsda.train", files)) for run in comparison.results]
+    )
+    tables = grids(traced, AGAINST)
+
+    def told(*names):
+        return " ".join(f"{name}@{digests[name][:12]}" for name in names)
+
+    written_rows = rows(table_csv(tables, traced))
+    assert {(row["quantity"], row["unit"]) for row in written_rows} == {
+        ("score", "%"),
+        ("gain", "points"),
+        ("share", "%"),
+    }
+    by_cell = {(row["table"], row["row"], row["column"]): row["runs"] for row in written_rows}
+    assert by_cell["On the target and by day", "sdgpa", "fog"] == told("fog_sdgpa_seed0", "fog_sdgpa_seed1")
+    share = by_cell["Of the way from source_only to oracle", "sdgpa", "fog"]
+    assert share == told("fog_sdgpa_seed0", "day_source_only_seed0", "fog_oracle_seed0")
+    assert all(by_cell.values())
+    for text in (markdown(tables, COMMAND).split("### ")[1:], latex(tables, COMMAND).split("\\end{table}")[:-1]):
+        assert len(text) == len(tables)
+        for written, table in zip(text, tables, strict=True):
+            assert COMMAND in written
+            assert all(run.label in written and digests[run.run][:12] in written for run in table.runs)
+    listed = rows(sources_csv(traced.results))
+    assert [row["run"] for row in listed] == [run.run for run in traced.results]
+    assert listed[0]["weights"] == digests[listed[0]["run"]]
+    keys = ("trained_by", "scores", "scores_digest", "evaluated_by")
+    assert [listed[0][key] for key in keys] == ["python -m zsda.train", *files[0]]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX engine is at hand")
+def test_the_latex_compiles(comparison, tmp_path):
+    odd = Comparison([*comparison.results, result("50%_of{x}&\\y~^#$", "fog", 0, fog=10)])
+    tables = grids(odd, AGAINST, quoted=QUOTED, rounds=rounds_of(odd))
+    (tmp_path / "table.tex").write_text(latex(tables, "python -m zsda.report 'runs=\\x%{'"))
+    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{table}\\end{document}"
+    (tmp_path / "paper.tex").write_text(document)
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
 
 
 def test_latex_is_booktabs_with_every_sign_escaped(comparison):
     odd = Comparison([*comparison.results, result("50%_of{x}&\\y", "fog", 0, fog=10)])
-    text = latex(grids(odd, AGAINST, quoted=QUOTED))
+    text = latex(grids(odd, AGAINST, quoted=QUOTED), COMMAND)
     assert text.startswith("% needs \\usepackage{booktabs}\n")
     assert r"source\_only & 30.0 $\pm$ 0.0 & 22.0 $\pm$ 2.8 &" in text
-    assert r"sdgpa & $\approx$ +12.0 $\pm$ 2.8 & +13.0 $\pm$ 1.4 & +12.5 $\pm$ 0.7 \\" in text
-    assert r"sdgpa & $\approx$ $-$7.0 $\pm$ 5.7" in text
+    assert r"sdgpa & $\approx$ +12.0 $\pm$ 2.0 & +13.0 $\pm$ 1.0 & +12.5 $\pm$ 0.5 \\" in text
+    assert r"sdgpa & $\approx$ $-$7.0 $\pm$ 4.0" in text
     assert r"oracle & -- & 50.0 (1) & -- & 30.0 (1) \\" in text
     assert r"50\%\_of\{x\}\&\textbackslash{}y & --" in text
     assert r"47 \%" in text
@@ -302,7 +389,8 @@ def test_latex_is_booktabs_with_every_sign_escaped(comparison):
         for line in body.splitlines():
             assert line.endswith(" \\\\"), line
             assert len(re.findall(r"(?<!\\)&", line)) == columns - 1, (number, line)
-        plain = re.sub(r"\\[%&#_${}]", "", table)
+        printed = "\n".join(line for line in table.splitlines() if not line.startswith("%"))
+        plain = re.sub(r"\\[%&#_${}]", "", printed)
         assert plain.count("{") == plain.count("}")
         assert plain.count("$") % 2 == 0
         assert not re.search(r"[_%#]", plain)
@@ -317,9 +405,9 @@ def test_on_the_screen_a_caption_says_what_was_not_said_before(comparison):
     lines = [line.strip() for line in console.export_text().splitlines()]
     assert lines[0] == "On the target and by day"
     assert lines.count(f"{CAPTION} {COUNTED}") == 1
-    assert lines.count(f"Points more than source_only on the target, seed by seed. {NOISE}") == 1
+    assert lines.count(f"Points more than source_only on the target, seed by seed. {GAINED} {NOISE}") == 1
     assert lines.count("Points more than source_only by day, seed by seed.") == 1
-    assert ["sdgpa", "≈ +12.0 ± 2.8", "+13.0 ± 1.4", "+12.5 ± 0.7"] in [re.split(r" {2,}", line) for line in lines]
+    assert ["sdgpa", "≈ +12.0 ± 2.0", "+13.0 ± 1.0", "+12.5 ± 0.5"] in [re.split(r" {2,}", line) for line in lines]
 
 
 def test_without_a_terminal_there_is_no_edge_to_wrap_at(monkeypatch):
@@ -328,3 +416,17 @@ def test_without_a_terminal_there_is_no_edge_to_wrap_at(monkeypatch):
     assert wide_console().width == 200
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert wide_console().width == 90, "as a terminal has it"
+
+
+def test_chosen_epochs_of_one_run_are_told_apart():
+    chosen = [
+        replace(result("source_only", None, 0, fog=20, snow=30, day=40), target=target, epoch=epoch)
+        for target, epoch in (("fog", 3), ("snow", 7))
+    ]
+    comparison = Comparison([*chosen, result("sdgpa", "fog", 0, fog=30), result("sdgpa", "snow", 0, snow=30)])
+    cells = {(row["row"], row["column"]): row["runs"] for row in rows(table_csv(grids(comparison, []), comparison))}
+    both = "day_source_only_seed0/epoch7@unknown day_source_only_seed0/epoch3@unknown"
+    assert (cells["source_only", "mean"], cells["source_only", "day"]) == (both, both)
+    files = [("scores.json", "f", "python")]
+    same = [replace(run, epoch=3, source=Source("w", "python", files)) for run in chosen]
+    assert len(rows(sources_csv(same))) == 1

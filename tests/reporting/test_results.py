@@ -1,14 +1,18 @@
 import csv
 import io
+import json
 import os
+from pathlib import Path
 
 import pytest
 
-from tests.reporting.made import add_epochs, add_scores, make_run
+from tests.reporting.made import WEIGHTS, add_epochs, add_scores, make_run
 from zsda.core.errors import StoreError
+from zsda.core.files import digest, file_digest
 from zsda.core.runs import matching_runs
 from zsda.data.classes import find_classes
-from zsda.reporting.results import read_results, results_csv
+from zsda.reporting.results import read_results
+from zsda.reporting.run_scores import results_csv
 
 
 def read(root, protocol="sdgpa", select_by=None):
@@ -24,21 +28,20 @@ def test_each_run_tells_what_it_is_and_what_it_reached(tmp_path):
     assert adapted.settings["fog"] == {"miou": 0.4, "miou_present": 0.2, "accuracy": 0.9}
     assert source.target is None, "a target that it saw nothing of"
     assert {adapted.source_setting, source.source_setting} == {"day"}
-    assert not adapted.as_published, "in the miniature world"
+    assert (adapted.world, adapted.experiment, adapted.class_set) == ("miniature", "fog", "19")
 
 
-def test_the_source_under_classical_weather_belongs_to_its_target(tmp_path):
-    make_run(tmp_path, "classical", "fog", 0, {"fog": 0.4})
+def test_the_source_under_weather_belongs_to_its_target(tmp_path):
+    make_run(tmp_path, "weather", "fog", 0, {"fog": 0.4})
     assert [result.target for result in read(tmp_path)] == ["fog"]
 
 
 def test_a_run_whose_target_was_not_named_is_one_without_a_target(tmp_path):
-    make_run(tmp_path, "classical", None, 0, {"fog": 0.4}, settings={"data": {"weather": "rain"}})
+    make_run(tmp_path, "weather", None, 0, {"fog": 0.4}, settings={"data": {"weather": "rain"}})
     make_run(tmp_path, "sdgpa", None, 0, {"fog": 0.4}, world="real")
     make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
     found = {(result.method, result.target): result for result in read(tmp_path)}
-    assert list(found) == [("classical", None), ("sdgpa", None), ("sdgpa", "fog")]
-    assert not found["sdgpa", None].as_published
+    assert list(found) == [("sdgpa", None), ("weather", None), ("sdgpa", "fog")]
 
 
 def test_source_and_target_are_those_of_the_header(tmp_path):
@@ -48,15 +51,6 @@ def test_source_and_target_are_those_of_the_header(tmp_path):
         ("day_hiast_seed0", "game", "day"),
         ("game_source_only_seed0", "game", None),
     ]
-
-
-def test_a_training_as_published_is_known(tmp_path):
-    for method, domain in (("sdgpa", "snow"), ("target_only", "snow"), ("source_only", None)):
-        make_run(tmp_path, method, domain, 0, {"snow": 0.4}, world="real")
-    other = make_run(tmp_path, "sdgpa", "fog", 0, {"snow": 0.4}, world="real")
-    record = (other / "run.json").read_text().replace('"experiment": "fog"', '"experiment": "snow"')
-    (other / "run.json").write_text(record)
-    assert [result.run for result in read(tmp_path) if result.as_published] == ["snow_sdgpa_seed0"]
 
 
 def test_evaluations_of_one_run_add_up_and_the_newer_counts(tmp_path):
@@ -231,7 +225,9 @@ def test_oracle_selection_needs_every_kept_epoch_scored(tmp_path, case):
         add_epochs(run, {10: {setting: 0.4}, 30: {setting: 0.3}}, "full" if case == "another protocol" else "sdgpa")
     if case == "one is missing":
         (run / "only/epochs/0020.safetensors").write_bytes(b"")
-    message = r"not every kept epoch .* protocol sdgpa: 1 of 2 runs, fog_sdgpa_seed1; train with keep_every=N, then .* epochs=true"
+    message = (
+        r"not every kept epoch .* protocol sdgpa: 1 of 2 runs, fog_sdgpa_seed1; train with keep=all, then .* epochs=all"
+    )
     with pytest.raises(StoreError, match=message):
         read(tmp_path, select_by="miou")
 
@@ -242,3 +238,35 @@ def test_epochs_of_weights_that_are_gone_do_not_count(tmp_path):
     (run / "only/weights.safetensors").write_bytes(b"trained again")
     with pytest.raises(StoreError, match=r"only/weights.safetensors is not what was scored; evaluate again"):
         read(tmp_path, select_by="miou")
+
+
+def test_scores_tell_what_they_are_from(tmp_path):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"day": 0.5, "fog": 0.4})
+    record = json.loads((run / "run.json").read_text())
+    starts = [{"command": ["python", "-m", "zsda.train", f"name={name}"]} for name in ("a", "a b")]
+    (run / "run.json").write_text(json.dumps({**record, "starts": starts}))
+    add_scores(run, {"rain": 0.3})
+    path = run / "eval/rain_sdgpa/scores.json"
+    told = {**json.loads(path.read_text()), "provenance": {"command": ["=1+1"]}}
+    path.write_text(json.dumps(told))
+    (found,) = read(tmp_path)
+    assert found.source.weights == digest(WEIGHTS)
+    assert found.source.trained_by == "python -m zsda.train 'name=a b'", "the last start"
+    files = {Path(path).parent.name: (sha, command) for path, sha, command in found.source.files}
+    assert files == {
+        "day+fog_sdgpa": (file_digest(run / "eval/day+fog_sdgpa/scores.json"), ""),
+        "rain_sdgpa": (file_digest(path), ""),
+    }, "what is no command of Python is not told"
+
+
+def test_means_of_smaller_class_sets_can_be_compared(tmp_path):
+    run = make_run(tmp_path, "hiast", "day", 0, {"day": 0.5}, source_setting="synthia")
+    path = run / "eval/day_sdgpa/scores.json"
+    stored = json.loads(path.read_text())
+    stored["settings"]["day"]["means"] = {"16": 0.6, "13": None, "16_published": 0.61, "other": 0.1}
+    path.write_text(json.dumps(stored))
+    (found,) = read(tmp_path)
+    assert {key: value for key, value in found.settings["day"].items() if "1" in key} == {
+        "miou_16": 0.6,
+        "miou_16_published": 0.61,
+    }

@@ -13,9 +13,9 @@ def test_kept_epochs_are_those_of_a_shorter_training_and_survive_an_interruption
     plain, keeping, short = (RunFolder(tmp_path / name) for name in ("plain", "keeping", "short"))
     run_all(two_phases(root, epochs=4)[:1], plain)
     with pytest.raises(InterruptedError):
-        run_all(two_phases(root, task=InterruptedTask)[:1], keeping, made=engine(keep_every=2))
+        run_all(two_phases(root, task=InterruptedTask)[:1], keeping, made=engine(keep=2))
     assert [path.name for path in (keeping.phase("intermediate").path / "epochs").iterdir()] == ["0002.safetensors"]
-    run_all(two_phases(root), keeping, made=engine(keep_every=2))
+    run_all(two_phases(root), keeping, made=engine(keep=2))
     kept = keeping.phase("intermediate").kept()
     assert list(kept) == [2, 4]
     assert equal(weights(plain, "intermediate"), weights(keeping, "intermediate")), "keeping changes nothing"
@@ -28,10 +28,10 @@ def test_kept_epochs_are_those_of_a_shorter_training_and_survive_an_interruption
     assert not equal(read_weights(kept[2]), read_weights(kept[4]))
 
 
-@pytest.mark.parametrize("every", [0, -1, 2.5, "two"])
+@pytest.mark.parametrize("every", [0, -1, 2.5, "two", True, None])
 def test_what_is_no_number_of_epochs_is_refused(every):
-    with pytest.raises(ConfigError, match=f"keep_every={every}; expected a whole number"):
-        engine(keep_every=every)
+    with pytest.raises(ConfigError, match=f"keep={every}; expected last, all, or a whole number"):
+        engine(keep=every)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ class Odd(ToyTask):
         return super().training_step(batch, index)
 
 
-def fitted(path, every_steps=None, keep_every=None, length=EPOCHS, data=None, **odd):
-    engine = Engine(trainer(), every_steps=every_steps, keep_every=keep_every)
+def fitted(path, every_steps=None, keep="last", length=EPOCHS, data=None, **odd):
+    engine = Engine(trainer(), every_steps=every_steps, keep=keep)
     folder = PhaseFolder(path / "adapt")
     return fit(lambda: Odd(**odd), data or NumbersData(), length, 1, engine, folder), folder
 
@@ -64,7 +64,7 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path, how, which):
     """Of the last step, after which no loss tells of them; or of a network that follows."""
     length = Length(1, "epoch")
     with pytest.raises(DivergedError, match=rf"phase adapt: (the loss|after step 5 the weights {which})"):
-        fitted(tmp_path, how=how, when=5, keep_every=1, length=length)
+        fitted(tmp_path, how=how, when=5, keep="all", length=length)
     assert not [*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("*.ckpt")]
 
 
@@ -123,7 +123,7 @@ def test_a_finished_checkpoint_with_broken_weights_leaves_none(tmp_path):
 
 
 def test_what_another_training_left_is_none_of_a_new_one(tmp_path):
-    _, folder = fitted(tmp_path, keep_every=1)
+    _, folder = fitted(tmp_path, keep="all")
     (folder.path / "phase.json").unlink()
     folder.checkpoint.unlink()
     fitted(tmp_path, length=Length(2, "epoch"))

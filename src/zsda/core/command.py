@@ -19,10 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zsda.core.config import conf_dir
-from zsda.core.errors import ConfigError, StoppedError, StoreError, ZsdaError
+from zsda.core.errors import ConfigError, DoesNotFitError, StoppedError, StoreError, ZsdaError
 from zsda.core.files import DISK_ERRORS, describe_os_error
 from zsda.core.records import printable
 from zsda.core.signals import ended_by_signals
+
+_log = logging.getLogger(__name__)
 
 TRACEBACK_VARIABLE = "ZSDA_TRACEBACK"
 
@@ -54,7 +56,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
             show_traceback = os.environ.get(TRACEBACK_VARIABLE) == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise instead of printing and exiting
             failures: list[ZsdaError] = []
-            task = functools.wraps(main)(functools.partial(_run_task, main, name, failures))
+            left_out: list[ZsdaError | None] = []  # of each job of a sweep the reason, if it is
+            task = functools.wraps(main)(functools.partial(_run_task, main, name, failures, left_out))
             try:
                 with ended_by_signals(f"zsda.{name}"):
                     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
@@ -62,6 +65,8 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
                 failures.append(error)
             except (HydraException, OmegaConfBaseException) as error:
                 failures.append(config_error(error, name))
+            if left_out and all(left_out):
+                failures += filter(None, left_out)
             if failures:
                 _report(failures[0], name, show_traceback)
 
@@ -71,7 +76,11 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
 
 
 def _run_task(
-    main: Callable[[DictConfig], float | None], name: str, failures: list[ZsdaError], config: DictConfig
+    main: Callable[[DictConfig], float | None],
+    name: str,
+    failures: list[ZsdaError],
+    left_out: list[ZsdaError | None],
+    config: DictConfig,
 ) -> float | None:
     if process_rank() > 0:
         logging.getLogger("zsda").setLevel(logging.WARNING)  # one process tells for all
@@ -80,7 +89,9 @@ def _run_task(
     for message in _EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     try:
-        return main(config)
+        result = main(config)
+        left_out.append(None)
+        return result
     except OSError as error:  # a full or read-only disk, which any library below may meet
         if error.errno not in DISK_ERRORS:
             raise
@@ -92,6 +103,10 @@ def _run_task(
         failure = error
     # A sweeper must see that a job failed; a single run reports without Hydra's own lines.
     if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if isinstance(failure, DoesNotFitError):  # method=glob(*) names them all
+            _log.warning("left out: %s", failure)
+            left_out.append(failure)
+            return None
         raise failure
     failures.append(failure)
     return None

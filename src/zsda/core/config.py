@@ -16,7 +16,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from zsda.core.errors import ConfigError, ZsdaError
+from zsda.core.errors import ConfigError, DoesNotFitError, ZsdaError
 
 # Where Lightning looks for hpc_ckpt_*, which it would load in place of a phase's own checkpoint.
 _NO_FOLDER = os.devnull
@@ -24,6 +24,8 @@ _NOT_LIGHTNINGS = ("logger", "num_workers", "cache_gb")
 _ENOUGH_WORKERS = 4
 _FIND_CLASSES = "zsda.data.classes.find_classes"  # by its name, as in a config: nothing here imports data
 _GIVEN = ("data", "optimizer", "schedule")  # what a run gives its phases
+_CHOOSES = {"zsda.data.aligned.ViewsData": "views", "zsda.data.unpaired.UnpairedData": "parts"}
+"""What a phase chooses of the data of a class."""
 
 
 def _outputs(of_the_19: int, *, _root_: DictConfig) -> int:
@@ -116,6 +118,27 @@ def build_recipes(config: DictConfig) -> list[Any]:
     if len(set(names)) < len(names):
         raise ConfigError(f"two recipes are called {max(names, key=names.count)}, and would make one set; expected one")
     return recipes
+
+
+def check_fits(config: DictConfig) -> None:
+    """Refuses a method whose phases choose what the data do not have, before anything is made of either.
+
+    Raises:
+        DoesNotFitError: one does.
+    """
+    for name, phase in config.method.phases.items():
+        own = phase.get("data") or {}
+        asked = next((word for word in _CHOOSES.values() if word in own), None)
+        has = _CHOOSES.get(own.get("_target_", config.data.get("_target_")))
+        if None not in (asked, has) and asked != has:
+            expected = {
+                "parts": "unlabelled images beside the source; give data=NAME_unpaired unlabelled=NAME, or experiment=hiast_...",
+                "views": "views of labelled scenes; give data=cityscapes",
+            }
+            chosen = HydraConfig.get().runtime.choices
+            raise DoesNotFitError(
+                f"method={chosen['method']} does not fit data={chosen['data']}: its phase {name!r} expects {expected[str(asked)]}"
+            )
 
 
 def build_phases(config: DictConfig, workers: int) -> list[Any]:

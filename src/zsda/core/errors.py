@@ -15,6 +15,10 @@ class ConfigError(ZsdaError):
     """An option, a group or a combination of them is wrong."""
 
 
+class DoesNotFitError(ConfigError):
+    """A method asks for other data than were chosen; a sweep over methods leaves it out."""
+
+
 class DataError(ZsdaError):
     """A folder, an image or a label on disk is not what its layout promises."""
 

@@ -156,3 +156,17 @@ def _folder_name(weights: Path, network: Mapping[str, Any]) -> str:
 def _check_size(size: object) -> None:
     if size is not None and not isinstance(size, Sequence):
         raise ConfigError(f"size={size}; expected height and width in pixels, e.g. size=[512,1024]")
+
+
+def with_epochs(networks: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:
+    """Returns those of which more than the last epoch was kept; the others are named in a warning.
+
+    Raises:
+        StoreError: none is left.
+    """
+    lonely = [f"{network.title} kept only its last epoch" for network in networks if len(network.epochs) == 1]
+    if len(lonely) == len(networks):
+        raise StoreError(f"{'; '.join(lonely[:4])}; train with keep=all to compare epochs")
+    for message in lonely:
+        _log.warning("skipped: %s; train it with keep=all to compare epochs", message)
+    return [network for network in networks if len(network.epochs) > 1]

@@ -58,7 +58,7 @@ class Trained:
         """Dotted keys of the config that make no difference to these phases."""
         # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
         return [
-            *([] if any(name.endswith("/classical") for name in self.files) else ["data.weather"]),
+            *([] if any(name.endswith("/weather") for name in self.files) else ["data.weather"]),
             *(["domain", "data.domain"] if self.target is None else []),
             *(
                 [f"data.{key}" for key in ("unlabelled", "unlabelled_transform", "target")]

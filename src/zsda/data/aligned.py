@@ -15,9 +15,9 @@ from zsda.data.faults import Fault, load_or_stand_in
 from zsda.data.samplers import EpochSampler
 from zsda.data.samples import SegmentationDataset, fingerprint
 from zsda.data.training import TrainingData
-from zsda.data.transforms import ClassicalWeather, Effect, TrainingTransform
+from zsda.data.transforms import Effect, TrainingTransform, Weather
 
-SOURCE, CLASSICAL = "source", "classical"
+SOURCE, WEATHER = "source", "weather"
 
 
 class ViewsDataset(Dataset[Any]):
@@ -96,7 +96,7 @@ class ViewsDataset(Dataset[Any]):
 
 
 class ViewsData(TrainingData):
-    """Source images and generated sets as aligned views: ``source``, ``classical`` or names of recipes.
+    """Source images and generated sets as aligned views: ``source``, ``weather`` or names of recipes.
 
     A view that is named twice is seen twice, each time with a jitter of its own.
 
@@ -113,7 +113,7 @@ class ViewsData(TrainingData):
         seed: of order and augmentation.
         views: what a scene is seen as.
         phase: number of the phase that it is for, from 0.
-        weather: what the view ``classical`` looks like; see `ClassicalWeather`.
+        weather: what the view ``weather`` looks like; see `Weather`.
         min_layout_score: leave edited images out that keep less of their layout; None takes all.
         cache: how many GB the decoded images of all sets together may take on the disk; None decodes them every time.
 
@@ -146,9 +146,9 @@ class ViewsData(TrainingData):
             isinstance(min_layout_score, int | float) and 0 <= min_layout_score <= 1
         ):
             raise ConfigError(f"data.min_layout_score={min_layout_score}; expected a number from 0 to 1, or null")
-        if CLASSICAL in watch:
+        if WEATHER in watch:
             raise ConfigError(
-                f"data.watch={list(watch)}; expected source and names of recipes, {CLASSICAL} is for training"
+                f"data.watch={list(watch)}; expected source and names of recipes, {WEATHER} is for training"
             )
         kept = None if cache is None else Cache(cache)
         if kept is not None:
@@ -161,14 +161,14 @@ class ViewsData(TrainingData):
         for number, view in enumerate(views):
             name = f"{view}_{views[: number + 1].count(view)}" if view in views[:number] else view
             datasets[name] = self._dataset(view, source, min_layout_score)
-            if view == CLASSICAL:
-                effects[name] = ClassicalWeather(weather)
+            if view == WEATHER:
+                effects[name] = Weather(weather)
         self.training_set = ViewsDataset(datasets, transform, self.drawing, effects)
         self._views = list(dict.fromkeys(views))
         self._datasets, self._size = list(datasets.values()), transform.size
 
     def _dataset(self, view: str, source: SegmentationDataset, min_layout_score: float | None) -> SegmentationDataset:
-        if view in (SOURCE, CLASSICAL):
+        if view in (SOURCE, WEATHER):
             return source
         if not isinstance(source, Cityscapes):
             raise ConfigError(

@@ -23,7 +23,7 @@ _GREY = (124, 116, 104)
 Effect = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 """Takes an image, uint8 [H, W, 3], and a seed, and returns the image changed."""
 
-_CLASSICAL: dict[str, Callable[[], A.ImageOnlyTransform]] = {
+_WEATHERS: dict[str, Callable[[], A.ImageOnlyTransform]] = {
     "fog": lambda: A.RandomFog(p=1),
     "rain": lambda: A.RandomRain(p=1),
     "snow": lambda: A.RandomSnow(method="texture", p=1),
@@ -32,7 +32,7 @@ _CLASSICAL: dict[str, Callable[[], A.ImageOnlyTransform]] = {
 }
 
 
-class ClassicalWeather:
+class Weather:
     """The closest that albumentations comes to a domain without a network, with its own ranges where it has any.
 
     The control of edited images: what they gain over it is what the editor is worth.
@@ -45,14 +45,16 @@ class ClassicalWeather:
     """
 
     def __init__(self, name: str | None) -> None:
-        if name not in _CLASSICAL:
-            options = "|".join(_CLASSICAL)
-            raise ConfigError(f"no classical augmentation matches data.weather={name}; give data.weather={options}")
+        if name not in _WEATHERS:
+            options = "|".join(_WEATHERS)
+            raise ConfigError(
+                f"no augmentation of albumentations matches data.weather={name}; give data.weather={options}"
+            )
         self._name = name
 
     def __call__(self, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         """Returns the image, uint8 [H, W, 3], in this weather; equal seeds give equal weather."""
-        return A.Compose([_CLASSICAL[self._name]()], seed=seed)(image=image)["image"]
+        return A.Compose([_WEATHERS[self._name]()], seed=seed)(image=image)["image"]
 
 
 class TrainingTransform:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from zsda.core.files import write_atomic
 from zsda.data.labels import ClassSet
+from zsda.evaluation.protocols import SCORE_NAMES
+from zsda.evaluation.records import best_epochs
 
 
 def write_mask(path: Path, prediction: Tensor, classes: ClassSet) -> None:
@@ -27,6 +29,35 @@ def write_confusions(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> 
     for setting, scores in results.items():
         picture = confusion_picture(setting, np.array(scores["confusion"]), list(scores["iou"]))
         write_atomic(folder / f"confusion_{setting}.png", picture)
+
+
+def write_curves(folder: Path, epochs: Mapping[int, Mapping[str, Mapping[str, Any]]], score: str, title: str) -> None:
+    """Writes ``epochs.png``: the score of each setting over the epochs, its best, which is oracle selection, marked by a star.
+
+    Args:
+        folder: where it goes.
+        epochs: epoch, in their order -> setting -> summary scores, shares of 1.
+        score: which of them is drawn.
+        title: over the picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for setting, best in best_epochs(epochs, score).items():
+        points = [100 * epochs[epoch][setting][score] for epoch in epochs]
+        (line,) = axes.plot(list(epochs), points, marker=".", label=setting)
+        axes.plot([best], [100 * epochs[best][setting][score]], marker="*", markersize=14, color=line.get_color())
+    axes.set(xlabel="epoch", ylabel=f"{SCORE_NAMES[score]} in %", title=f"{title}\n* best epoch: oracle selection")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_atomic(folder / "epochs.png", buffer.getvalue())
 
 
 def confusion_picture(title: str, confusion: np.ndarray[Any, np.dtype[np.int64]], names: Sequence[str]) -> bytes:

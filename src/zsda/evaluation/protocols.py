@@ -61,6 +61,14 @@ code of HIAST (Zhu et al., TPAMI 2025)."""
 SCORE_NAMES = {"miou": "mIoU", "miou_present": "mIoU of labelled classes", "accuracy": "pixel accuracy"}
 """How tables call the scores."""
 
+SUBSETS = {
+    "miou_16": "mIoU of 16 classes",
+    "miou_13": "mIoU of 13 classes",
+    "miou_16_published": "mIoU of 16 classes by the published rule",
+    "miou_13_published": "mIoU of 13 classes by the published rule",
+}
+"""Further scores that runs can be compared by, means of a part of the 19 classes; see `zsda.evaluation.metrics.subset_means`."""
+
 _VARIANT = re.compile(
     r"(?P<plain>[a-z]+)(_(?P<scales>\d{1,5}x\d{1,5}(\+\d{1,5}x\d{1,5})*))?(?P<mirror>_mirror)?", re.ASCII
 )

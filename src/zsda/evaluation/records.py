@@ -217,10 +217,16 @@ def write_scores(folder: Path, results: Mapping[str, Mapping[str, Any]], provena
     write_atomic(folder / "scores.csv", text.getvalue().encode())
 
 
+def best_epochs(epochs: Mapping[int, Mapping[str, Mapping[str, Any]]], score: str) -> dict[str, int]:
+    """Returns setting -> the epoch with the best score there, of equals the first; such a choice is oracle selection."""
+    settings = next(iter(epochs.values()))
+    return {name: max(sorted(epochs), key=lambda epoch: epochs[epoch][name][score]) for name in settings}
+
+
 def write_epochs(
     folder: Path, epochs: Mapping[int, Mapping[str, Mapping[str, Any]]], provenance: Mapping[str, Any]
 ) -> None:
-    """Writes ``epochs.json`` (with provenance) and ``epochs.csv`` (a row for each epoch and setting).
+    """Writes ``epochs.json`` (with provenance) and ``epochs.csv``, a row for each epoch and setting, the best mIoU of each marked.
 
     Args:
         folder: is created.
@@ -231,7 +237,9 @@ def write_epochs(
     write_atomic(folder / "epochs.json", to_json({**provenance, "epochs": numbered}))
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["epoch", "setting", *SUMMARY])
+    writer.writerow(["epoch", "setting", *SUMMARY, "oracle selection"])
+    best = best_epochs(epochs, SUMMARY[0])
     for epoch, settings in epochs.items():
-        writer.writerows([epoch, name, *(scores[key] for key in SUMMARY)] for name, scores in settings.items())
+        for name, scores in settings.items():
+            writer.writerow([epoch, name, *(scores[key] for key in SUMMARY), "best" if best[name] == epoch else ""])
     write_atomic(folder / "epochs.csv", text.getvalue().encode())

@@ -18,7 +18,7 @@ from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.evaluation import EvaluationData
 from zsda.data.samples import SegmentationDataset, fingerprint
 from zsda.evaluation.inference import EvaluationTask, evaluate, inference_by
-from zsda.evaluation.pictures import write_confusions
+from zsda.evaluation.pictures import write_confusions, write_curves
 from zsda.evaluation.protocols import Protocol
 from zsda.evaluation.records import SUMMARY, check_replaced, read_epochs, read_scores, write_epochs, write_scores
 from zsda.models.weights import load_trained
@@ -128,7 +128,7 @@ class Scorer:
         return Scored(title, folder, results, left_out, known=False)
 
     def score_epochs(self, network: TrainedNetwork) -> Scored:
-        """Scores every epoch that a run kept and writes ``epochs.json`` and ``epochs.csv`` into ``<out>/<settings>_<protocol>/``.
+        """Scores every epoch that a run kept and writes ``epochs.json``, ``.csv`` and ``.png`` into ``<out>/<settings>_<protocol>/``.
 
         They are written after each epoch, and what stands in them is not scored again, so it can be stopped at any moment.
 
@@ -159,6 +159,7 @@ class Scorer:
             left_out = list(dict.fromkeys([*left_out, *faults]))
             if writes:
                 write_epochs(folder, epochs, self._about(network, left_out))
+                write_curves(folder, epochs, self._protocol.headline, title)
         return Scored(title, folder, epochs[max(epochs)], left_out, known=not missing, epochs=epochs)
 
     def _size(self, network: TrainedNetwork) -> list[int]:

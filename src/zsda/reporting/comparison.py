@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from zsda.core.errors import StoreError
 from zsda.data.set_names import ORACLE
 from zsda.evaluation.protocols import find_protocol
-from zsda.reporting.results import OF_EDITS, RunScores
+from zsda.reporting.run_scores import OF_EDITS, RunScores
 from zsda.reporting.seeds import BySeed, Summary, differences, summarise, summarise_over
 
-BASELINE, UPPER_BOUND = "source_only", ORACLE
-_CONTROLS = ("classical", "whole", "target_only", "one_phase", "reversed", "keep_source")
-_METHODS = (BASELINE, *_CONTROLS, "sdgpa", "sdgpa_then_hiast_generated", "sdgpa_then_hiast", UPPER_BOUND)
+BASELINES, UPPER_BOUND = ("source_2x", "source_only"), ORACLE
+"""From where the way to the oracle is measured: from the source seen as often as the edits, else from the source alone."""
+_CONTROLS = ("weather", "whole", "target_only", "intermediate_only", "one_phase", "reversed", "keep_source")
+_METHODS = (*reversed(BASELINES), *_CONTROLS, "sdgpa", "sdgpa_then_hiast_generated", "sdgpa_then_hiast", UPPER_BOUND)
 _TARGETS = ("night", "snow", "rain", "fog", "game")
 
 
@@ -28,6 +29,7 @@ class Comparison:
         source_setting: the setting that shows the source that all of them start from.
         methods: theirs, from the baseline over the controls to the oracle, then others by name.
         targets: night, snow, rain, fog, game, then others by name.
+        baseline: the first of `BASELINES` that is scored on a target; None where none is.
         seeds: those with a score on one of the targets or on the source.
         oracle_selection: whether epochs were chosen by their score on the target.
 
@@ -54,6 +56,7 @@ class Comparison:
                     f"{result.seed}; choose one of them with runs=..., a pattern or a list of names"
                 )
         self.methods = _ordered({result.method for result in self.results}, _METHODS)
+        self.baseline = next((name for name in BASELINES if any(self.target(name, t) for t in self.targets)), None)
         self.seeds = self._seeds()
         self.oracle_selection = any(result.epoch is not None for result in self.results)
 
@@ -94,25 +97,44 @@ class Comparison:
         """Returns what a method has over another on the source; see `gain`."""
         return self._difference(self.source, method, reference, targets)
 
-    def share(self, method: str, targets: Sequence[str]) -> float | None:
+    def share(self, method: str, targets: Sequence[str]) -> Summary | None:
         """Returns how much of the way from the baseline to the oracle a method went, 1 is all of it.
 
         It is a ratio of means: over the targets, and over the seeds that all three have. None where they share none in one of
-        the targets, or where the oracle is no better.
+        the targets, or where the oracle is no better. It has no deviation.
         """
         parts, ways = [], []
-        for target in targets:
-            low, high = self.target(BASELINE, target), self.target(UPPER_BOUND, target)
+        for target in targets if self.baseline else []:
+            low, high = self.target(str(self.baseline), target), self.target(UPPER_BOUND, target)
             way, part = differences(high, low), differences(self.target(method, target), low)
             parts.append({seed: part[seed] for seed in part if seed in way})
             ways.append({seed: way[seed] for seed in way if seed in part})
         gone, whole = summarise_over(parts), summarise_over(ways)
-        return gone.mean / whole.mean if gone and whole and whole.mean > 0 else None
+        if not gone or not whole or whole.mean <= 0:
+            return None
+        return Summary(gone.mean / whole.mean, None, min(gone.seeds, whole.seeds))
+
+    def runs(self, methods: Sequence[str], targets: Sequence[str], on_source: bool = False) -> list[RunScores]:
+        """Returns the runs that a number is from: for each target, those of the seeds that all methods have a score of.
+
+        Args:
+            methods: whose scores it is made of.
+            targets: which it is a mean of.
+            on_source: whether they are scores on the source.
+        """
+        used: dict[str, RunScores] = {}
+        for target in targets:
+            found = [self._scored(method, target, self.source_setting if on_source else target) for method in methods]
+            for seed in sorted(set.intersection(*(set(by_seed) for by_seed in found))):
+                used |= {by_seed[seed].label: by_seed[seed] for by_seed in found}
+        return list(used.values())
 
     def _scores(self, method: str, target: str, setting: str) -> BySeed:
+        return {seed: run.settings[setting][self.score] for seed, run in self._scored(method, target, setting).items()}
+
+    def _scored(self, method: str, target: str, setting: str) -> dict[int, RunScores]:
         runs: Mapping[int, RunScores] = {**self._runs.get((method, None), {}), **self._runs.get((method, target), {})}
-        found = {seed: run.settings[setting] for seed, run in sorted(runs.items()) if setting in run.settings}
-        return {seed: scores[self.score] for seed, scores in found.items()}
+        return {seed: run for seed, run in sorted(runs.items()) if self.score in run.settings.get(setting, {})}
 
     def _seeds(self) -> list[int]:
         parts = [(method, target) for method in self.methods for target in self.targets or [self.source_setting]]

@@ -10,17 +10,44 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from zsda.reporting.cells import NOISE, NONE, ORACLE_SELECTION, PIXELS, Grid
 from zsda.reporting.comparison import Comparison
-from zsda.reporting.grids import NOISE, ORACLE_SELECTION, Grid
-from zsda.reporting.published import SCORE, Quoted
-from zsda.reporting.seeds import Summary, is_noise, summarise_over
+from zsda.reporting.run_scores import RunScores, results_csv
 
 _TEX = {
     **{sign: f"\\{sign}" for sign in "_%&#${}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"±": r"$\pm$", NOISE: r"$\approx$"},
 }
+_COLUMNS = (
+    *("table", "row", "column", "quantity", "value", "unit", "spread", "spread_is", "seeds", "noise"),
+    *("origin", "score", "protocol", "selection", "runs"),
+)
 _TEX_SIGNS = re.compile("|".join([*(re.escape(sign) for sign in _TEX), r"(?<!\S)-(?=\d)"]))
+
+
+def report_files(
+    grids: Sequence[Grid], comparison: Comparison, results: Sequence[RunScores], command: str
+) -> dict[str, bytes]:
+    """Returns file name -> content of all that a report writes.
+
+    What is oracle selection has names of its own, so that it is never taken for results without target labels.
+
+    Args:
+        grids: the tables.
+        comparison: that they are of.
+        results: all scores that were read.
+        command: that made them.
+    """
+    ending = "_oracle_selection" if comparison.oracle_selection else ""
+    used = [run for grid in grids for run in grid.runs]
+    return {
+        f"table{ending}.md": markdown(grids, command).encode(),
+        f"table{ending}.tex": latex(grids, command).encode(),
+        f"table{ending}.csv": table_csv(grids, comparison),
+        f"scores{ending}.csv": results_csv(results),
+        f"sources{ending}.csv": sources_csv([*results, *used]),
+    }
 
 
 def wide_console() -> Console:
@@ -46,20 +73,52 @@ def screen(grids: Sequence[Grid]) -> list[Group]:
     return shown
 
 
-def markdown(grids: Sequence[Grid]) -> str:
-    """Writes tables as Markdown, each under its title and over its caption."""
-    return "\n".join(_markdown(grid) for grid in grids)
+def markdown(grids: Sequence[Grid], command: str) -> str:
+    """Writes tables as Markdown, each under its title, over its caption and over what its numbers are from.
+
+    Args:
+        grids: the tables.
+        command: that made them.
+    """
+    return "\n".join(_markdown(grid, command) for grid in grids)
 
 
-def _markdown(grid: Grid) -> str:
+def _markdown(grid: Grid, command: str) -> str:
     lines = [grid.head, ["---", *["---:"] * (len(grid.head) - 1)], *grid.rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"### {grid.title}\n\n{table}\n\n{' '.join(grid.caption)}\n"
+    runs = ", ".join(f"{run.label} `{_short(run)}`" for run in grid.runs)
+    origin = f"<details><summary>Source: {_count(grid)}</summary>\n\n`{_code(command)}`; weights: {runs}\n\n</details>"
+    return f"### {grid.title}\n\n{table}\n\n{' '.join(grid.caption)}\n\n{origin}\n"
 
 
-def latex(grids: Sequence[Grid]) -> str:
-    """Writes each table as a float with a booktabs tabular; the document reads the file as a whole, or takes parts of it."""
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(_latex(grid) for grid in grids)
+def latex(grids: Sequence[Grid], command: str) -> str:
+    """Writes each table as a float with a booktabs tabular; the document reads the file as a whole, or takes parts of it.
+
+    Comments over each say what its numbers are from.
+
+    Args:
+        grids: the tables.
+        command: that made them.
+    """
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(f"{_origin(grid, command)}{_latex(grid)}" for grid in grids)
+
+
+def _origin(grid: Grid, command: str) -> str:
+    lines = [f"Source: {_count(grid)}", command, *(f"weights {_short(run)} {run.label}" for run in grid.runs)]
+    return "".join(f"% {line.encode('ascii', 'backslashreplace').decode()}\n" for line in lines)
+
+
+def _count(grid: Grid) -> str:
+    count = len(grid.runs)
+    return f"{count} run{'s' * (count != 1)}, by digest of their weights; in full in sources.csv"
+
+
+def _short(run: RunScores) -> str:
+    return run.source.weights[:12] or "unknown"
+
+
+def _code(text: str) -> str:
+    return text.replace("`", "'")
 
 
 def _latex(grid: Grid) -> str:
@@ -68,6 +127,7 @@ def _latex(grid: Grid) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_tex('. '.join([grid.title, ' '.join(grid.caption)]))}}}",
+        r"\smallskip",
         rf"\begin{{tabular}}{{l{'r' * (len(grid.head) - 1)}}}",
         *(r"\toprule", head, r"\midrule", *rows, r"\bottomrule"),
         r"\end{tabular}",
@@ -77,73 +137,49 @@ def _latex(grid: Grid) -> str:
 
 
 def _tex(text: str) -> str:
-    return "--" if text == "-" else _TEX_SIGNS.sub(lambda found: _TEX.get(found.group(), "$-$"), text)
+    return "--" if text == NONE else _TEX_SIGNS.sub(lambda found: _TEX.get(found.group(), "$-$"), text)
 
 
-def table_csv(comparison: Comparison, against: Sequence[str], quoted: Sequence[Quoted] = ()) -> bytes:
-    """Returns one row for each method and target, and for the mean over the targets, as CSV.
+def table_csv(grids: Sequence[Grid], comparison: Comparison) -> bytes:
+    """Returns all tables as CSV, a row for each number, with the digits that the other formats show.
 
-    Scores, differences and their standard deviations are shares of 1. ``<difference>_noise`` is 1 where it is noise, 0 where it is
-    more, and empty where that cannot be told; see `zsda.reporting.seeds.is_noise`.
-
-    Args:
-        comparison: of the runs.
-        against: the methods that all are held against; those without runs are skipped.
-        quoted: rows of others.
+    ``spread`` is what ``spread_is`` says; ``noise`` is 1 where a difference is noise, 0 where it is more, and empty where that cannot
+    be told (`zsda.reporting.seeds.is_noise`); ``runs`` names the runs that the number is from, each with the start of the digest of its
+    weights. Numbers in full are in `zsda.reporting.run_scores.results_csv`.
     """
-    held = [name for name in against if name in comparison.methods]
-    gains = [f"{kind}_over_{name}" for name in held for kind in ("gain", "source_gain")]
-    head = ["method", "target", "origin", "score", "selection", "seeds"]
-    head += [f"{where}_{number}" for where in ("target", "source") for number in ("mean", "std")]
-    head += [f"{gain}{ending}" for gain in gains for ending in ("", "_std", "_noise")]
+    selection = ORACLE_SELECTION if comparison.oracle_selection else "last"
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*head, "share_of_oracle"], restval="")
-    writer.writeheader()
-    about = {
-        "score": comparison.score,
-        "selection": ORACLE_SELECTION if comparison.oracle_selection else "last",
-    }
-    for name, targets in _named_targets(comparison):
-        for method in comparison.methods:
-            numbers = _numbers_of(comparison, method, targets, against)
-            if numbers["target_mean"] != "" or numbers["source_mean"] != "":
-                writer.writerow({"method": method, "target": name, "origin": "measured", **about, **numbers})
-    for row in quoted:
-        for name, targets in _named_targets(comparison):
-            value = row.mean(targets)
-            if value is not None:
-                numbers = _spread("target_mean", "target_std", value)
-                writer.writerow({"method": row.name, "target": name, "origin": "quoted", "score": SCORE, **numbers})
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    for grid in grids:
+        for row, cells in grid.body:
+            for column, cell in zip(grid.head[1:], cells, strict=True):
+                if not cell.number:
+                    continue
+                noise = "" if cell.noise is None else int(cell.noise)
+                spread_is = grid.spread if cell.spread else ""
+                quoted = row in grid.quoted
+                runs = " ".join(f"{run.label}@{_short(run)}" for run in cell.runs)
+                seeds = "" if cell.seeds is None else cell.seeds
+                number = [cell.quantity, cell.number, cell.unit, cell.spread, spread_is, seeds, noise]
+                score = "" if cell.quantity == PIXELS else comparison.score
+                about = [score, comparison.results[0].protocol, "" if quoted else selection, runs]
+                writer.writerow([grid.title, row, column, *number, "quoted" if quoted else "measured", *about])
     return text.getvalue().encode()
 
 
-def _named_targets(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    targets = comparison.targets
-    return [*((target, [target]) for target in targets), *([("mean", targets)] if len(targets) > 1 else [])]
+def sources_csv(results: Sequence[RunScores]) -> bytes:
+    """Returns what numbers are from as CSV, a row for each run, phase or epoch, and file.
 
-
-def _numbers_of(
-    comparison: Comparison, method: str, targets: Sequence[str], against: Sequence[str]
-) -> dict[str, float | str]:
-    on_target = summarise_over([comparison.target(method, target) for target in targets])
-    on_source = summarise_over([comparison.source(method, target) for target in targets])
-    counted = on_target or on_source
-    numbers: dict[str, float | str] = {
-        "seeds": counted.seeds if counted else "",
-        **_spread("target_mean", "target_std", on_target),
-        **_spread("source_mean", "source_std", on_source),
-    }
-    for reference in (name for name in against if name in comparison.methods):
-        for kind, gain in (("gain", comparison.gain), ("source_gain", comparison.source_gain)):
-            difference = gain(method, reference, targets) if method != reference else None
-            noise = is_noise(difference) if difference else None
-            numbers |= _spread(f"{kind}_over_{reference}", f"{kind}_over_{reference}_std", difference)
-            numbers[f"{kind}_over_{reference}_noise"] = "" if noise is None else int(noise)
-    share = comparison.share(method, targets)
-    return {**numbers, "share_of_oracle": "" if share is None else share}
-
-
-def _spread(mean: str, deviation: str, summary: Summary | None) -> dict[str, float | str]:
-    if summary is None:
-        return {mean: "", deviation: ""}
-    return {mean: summary.mean, deviation: "" if summary.deviation is None else summary.deviation}
+    Digests are SHA-256; ``weights`` has that of the labels where a phase labelled.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["run", "weights", "trained_by", "scores", "scores_digest", "evaluated_by"])
+    rows = [
+        (result.label, result.source.weights, result.source.trained_by, *file)
+        for result in results
+        for file in result.source.files
+    ]
+    writer.writerows(dict.fromkeys(rows))  # of two targets that chose one epoch
+    return text.getvalue().encode()

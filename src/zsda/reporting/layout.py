@@ -1,11 +1,12 @@
 """Whether edits keep the layout of their source: what the oracle reaches on them, beside what it reaches on rendered scenes."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zsda.data.set_names import ORACLE, set_name
 from zsda.reporting.comparison import UPPER_BOUND, Comparison
-from zsda.reporting.results import RunScores
+from zsda.reporting.run_scores import RunScores
 from zsda.reporting.seeds import Summary, summarise
 
 _log = logging.getLogger(__name__)
@@ -22,12 +23,14 @@ class Kept:
         rendered: the score on rendered validation scenes.
         edited: that on edited ones, against the labels of their source.
         share: the latter of the former, a ratio of means.
+        runs: the oracles.
     """
 
     target: str
     rendered: Summary
     edited: Summary
     share: float
+    runs: Sequence[RunScores]
 
 
 def kept_layouts(comparison: Comparison) -> list[Kept]:
@@ -38,13 +41,17 @@ def kept_layouts(comparison: Comparison) -> list[Kept]:
     rows = []
     for target in comparison.targets:
         oracles = [run for run in comparison.results if (run.method, run.target) == (UPPER_BOUND, target)]
-        scored = [run for run in oracles if run.settings.keys() >= _SETS.keys() and _is_own(run)]
+        scored = [run for run in oracles if _is_scored(run, comparison.score) and _is_own(run)]
         rendered, edited = (
             summarise({run.seed: run.settings[setting][comparison.score] for run in scored}) for setting in _SETS
         )
         if rendered and edited and rendered.mean > 0:
-            rows.append(Kept(target, rendered, edited, edited.mean / rendered.mean))
+            rows.append(Kept(target, rendered, edited, edited.mean / rendered.mean, scored))
     return rows
+
+
+def _is_scored(run: RunScores, score: str) -> bool:
+    return all(score in run.settings.get(setting, {}) for setting in _SETS)
 
 
 def _is_own(run: RunScores) -> bool:

@@ -1,10 +1,8 @@
 """The scores of many runs, read from their folders."""
 
-import csv
-import io
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,50 +10,20 @@ from typing import Any
 from zsda.core.errors import StoreError
 from zsda.core.files import file_digest
 from zsda.core.runs import RunFolder
-from zsda.evaluation.protocols import find_protocol
-from zsda.evaluation.records import SUMMARY, EpochsFile, Evaluated, ScoresFile, Summary, read_scores_file
+from zsda.evaluation.protocols import SUBSETS, find_protocol
+from zsda.evaluation.records import (
+    SUMMARY,
+    EpochsFile,
+    Evaluated,
+    ScoresFile,
+    SettingScores,
+    Summary,
+    best_epochs,
+    read_scores_file,
+)
+from zsda.reporting.run_scores import OF_EDITS, RunScores, Source, told_command
 
 _log = logging.getLogger(__name__)
-
-_OF_THE_PAPER = "19"  # class set
-OF_EDITS = {"edited", "rendered"}
-"""Settings that show what edits keep; their images depend on ``edits_of``."""
-
-
-@dataclass(frozen=True)
-class RunScores:
-    """What one run reached.
-
-    Attributes:
-        run: its name.
-        method: how it was trained.
-        source_setting: the setting that shows its source by itself.
-        target: the setting that it was adapted to, or that its epoch was chosen for; None where it saw the source alone, or no
-            target was named.
-        seed: of its training.
-        protocol: of its evaluation.
-        size: height, width that the network saw.
-        classes: what it tells apart.
-        settings: setting -> ``miou``, ``miou_present`` and ``accuracy``, shares of 1.
-        files: setting -> what tells its images and labels from others.
-        generated_sets: setting -> the generated set that its images are from.
-        epoch: the epoch that was chosen by its score in ``target``, which is oracle selection; None is the last checkpoint.
-        as_published: whether it is a training of the paper's method and experiment on real photographs.
-    """
-
-    run: str
-    method: str
-    source_setting: str
-    target: str | None
-    seed: int
-    protocol: str
-    size: tuple[int, ...]
-    classes: tuple[str, ...]
-    settings: Mapping[str, Mapping[str, float]]
-    files: Mapping[str, str]
-    generated_sets: Mapping[str, str] = field(default_factory=dict)
-    epoch: int | None = None
-    as_published: bool = False
 
 
 def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None = None) -> list[RunScores]:
@@ -93,7 +61,7 @@ def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None
         shown = ", ".join([*without[:3], *(["..."] if len(without) > 3 else [])])
         raise StoreError(
             f"not every kept epoch is scored on a target with protocol {protocol}: {len(without)} of {len(runs)} runs, {shown}; train "
-            f"with keep_every=N, then python -m zsda.eval run=NAMES 'setting=[NAME,...]' {asking} epochs=true, or choose others with "
+            f"with keep=all, then python -m zsda.eval run=NAMES 'setting=[NAME,...]' {asking} epochs=all, or choose others with "
             "runs=..."
         )
     if not results:
@@ -117,6 +85,48 @@ def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None
         )
     _check_same_files(results)
     return results
+
+
+def scores_after(run: RunFolder, phase: str, last: RunScores) -> RunScores | None:
+    """Returns what the network after an earlier phase reached, where it was scored as the last one, on the same images.
+
+    Args:
+        run: whose phase it is.
+        phase: that left weights.
+        last: what the last phase reached.
+
+    Raises:
+        StoreError: a file is no longer what ``zsda.eval`` wrote.
+    """
+    weights = run.phase(phase).weights
+    files = sorted((run.path / "eval" / phase).glob("*/scores.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not files or not weights.is_file():
+        return None
+    digest = file_digest(weights)
+    asked = (last.protocol, last.size, digest)
+    found = [_read(path) for path in files]
+    owner = {
+        name: stored
+        for stored in found
+        if (stored["protocol"], stored["size"], stored["weights_digest"]) == asked
+        for name in stored["files"]
+    }
+    others = [name for name, stored in owner.items() if last.files.get(name) not in (None, stored["files"][name])]
+    if others:
+        _log.warning("%s/%s was scored on other images of %s; left out", last.run, phase, ", ".join(others))
+    same = {name: stored for name, stored in owner.items() if name not in others}
+    if not same:
+        return None
+    if any(stored["left_out"] for stored in same.values()):
+        _log.warning("%s/%s: damaged images were left out of its scores", last.run, phase)
+    return replace(
+        last,
+        phase=phase,
+        settings={name: stored["epochs"][None][name] for name, stored in same.items()},
+        files={name: stored["files"][name] for name, stored in same.items()},
+        generated_sets={n: stored["generated_sets"][n] for n, stored in same.items() if n in stored["generated_sets"]},
+        source=_source(run, list(same.values())),
+    )
 
 
 def _check_same_files(results: Sequence[RunScores]) -> None:
@@ -143,6 +153,8 @@ def _read(path: Path) -> dict[str, Any]:
         stored = of_last = read_scores_file(ScoresFile, path)
         epochs = {None: of_last.settings}
     return {
+        "path": path,
+        "evaluated_by": told_command(stored.provenance),
         "protocol": stored.protocol,
         "size": tuple(stored.size),
         "weights_digest": stored.weights_digest,
@@ -150,10 +162,16 @@ def _read(path: Path) -> dict[str, Any]:
         "generated_sets": stored.generated_sets,
         "left_out": len(stored.left_out),
         "epochs": {
-            epoch: {name: {key: getattr(scores, key) for key in SUMMARY} for name, scores in settings.items()}
+            epoch: {name: _told_scores(scores) for name, scores in settings.items()}
             for epoch, settings in epochs.items()
         },
     }
+
+
+def _told_scores(scores: Summary) -> dict[str, float]:
+    means = scores.means if isinstance(scores, SettingScores) else {}
+    subsets = {f"miou_{name}": mean for name, mean in means.items() if mean is not None}
+    return {**{key: getattr(scores, key) for key in SUMMARY}, **{k: v for k, v in subsets.items() if k in SUBSETS}}
 
 
 def _of_run(run: RunFolder, oldest_first: Sequence[dict[str, Any]], select_by: str | None) -> list[RunScores]:
@@ -167,22 +185,33 @@ def _of_run(run: RunFolder, oldest_first: Sequence[dict[str, Any]], select_by: s
         files={name: stored["files"][name] for name, stored in owner.items()},
         generated_sets={n: stored["generated_sets"][n] for n, stored in owner.items() if n in stored["generated_sets"]},
     )
+    source_of = _source(run, list(owner.values()))
 
     def reached(epoch: int | None) -> dict[str, dict[str, float]]:
         return {name: stored["epochs"][epoch][name] for name, stored in owner.items()}
 
     if select_by is None:
-        return [make(settings=reached(None))]
-    kept = list(run.finished_phase().kept())
+        return [make(settings=reached(None), source=source_of)]
+    kept, digests = run.finished_phase().kept(), run.finished_phase().digests()
     if any(epoch not in stored["epochs"] for stored in owner.values() for epoch in kept):
         return []
     own, source = about["target"], about["source_setting"]
     chosen = []
     for target in sorted(owner.keys() - {source} - OF_EDITS if own is None else owner.keys() & {own}):
-        scores = {epoch: reached(epoch)[target][select_by] for epoch in kept}
-        best = max(scores, key=scores.__getitem__)  # of equals the first
-        chosen.append(make(target=target, settings=reached(best), epoch=best))
+        best = best_epochs({epoch: {target: reached(epoch)[target]} for epoch in kept}, select_by)[target]
+        found = replace(source_of, weights=digests.get(kept[best], ""))
+        chosen.append(make(target=target, settings=reached(best), epoch=best, source=found))
     return chosen
+
+
+def _source(run: RunFolder, owners: Sequence[dict[str, Any]]) -> Source:
+    starts = run.record().starts
+    once = {stored["path"]: stored["evaluated_by"] for stored in owners}
+    return Source(
+        weights=owners[0]["weights_digest"],
+        trained_by=told_command(starts[-1]) if starts else "",
+        files=[(str(path), file_digest(path), command) for path, command in once.items()],
+    )
 
 
 def _newest(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -206,29 +235,13 @@ def _newest(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> dict[str,
 
 
 def identity(run: RunFolder) -> dict[str, Any]:
-    """Returns what a run is: ``method``, ``source_setting``, ``target``, ``seed``, ``classes`` and ``as_published`` of `RunScores`.
+    """Returns what a run is: of `RunScores` all but what was scored, and how.
 
     Raises:
         StoreError: the folder holds no run.
     """
     header = run.header()
-    published = header.world == "real" and header.method == "sdgpa" and header.domain is not None
-    as_published = published and header.experiment == header.domain and header.classes.name == _OF_THE_PAPER
-    about = {key: getattr(header, key) for key in ("method", "source_setting", "target", "seed")}
+    about = {key: getattr(header, key) for key in ("method", "source_setting", "target", "seed", "world", "experiment")}
     classes = tuple(one.name for one in header.classes.classes)
-    return {**about, "classes": classes, "as_published": as_published}
-
-
-def results_csv(results: Sequence[RunScores]) -> bytes:
-    """Returns the raw scores as CSV, one row for each run and setting; chosen epochs stand in a column of their own."""
-    chosen = any(result.epoch is not None for result in results)
-    text = io.StringIO()
-    writer = csv.writer(text)
-    extra = ["oracle selection: epoch"] if chosen else []
-    writer.writerow(["run", "method", "target", "seed", "setting", "protocol", *SUMMARY, *extra])
-    for result in results:
-        about = [result.run, result.method, result.target or "", result.seed]
-        epoch = [result.epoch] if chosen else []
-        for setting, scores in sorted(result.settings.items()):
-            writer.writerow([*about, setting, result.protocol, *(scores[key] for key in SUMMARY), *epoch])
-    return text.getvalue().encode()
+    network = [header.network.classes["model"].rpartition(".")[2], str(header.network.arguments.get("backbone", ""))]
+    return {**about, "classes": classes, "class_set": header.classes.name, "network": " ".join(network).strip()}

@@ -30,6 +30,11 @@ class Summary:
     deviation: float | None
     seeds: int
 
+    @property
+    def error(self) -> float | None:
+        """The standard error of the mean, ``deviation / sqrt(seeds)``; of differences of runs seed by seed, that of their pairs."""
+        return None if self.deviation is None else self.deviation / sqrt(self.seeds)
+
 
 def summarise(values: BySeed) -> Summary | None:
     """Returns mean and sample standard deviation of seed -> score; None of nothing."""
@@ -63,7 +68,7 @@ def quantile(seeds: int) -> float:
 def is_noise(difference: Summary) -> bool | None:
     """Tells whether seeds alone explain a mean difference: whether 0 lies in its 95 % interval (Student's paired t).
 
-    It does where ``|mean| <= t * deviation / sqrt(seeds)``, t with ``seeds - 1`` degrees of freedom: 12.7 for two seeds, 4.30 for
+    It does where ``|mean| <= t * error``, t with ``seeds - 1`` degrees of freedom: 12.7 for two seeds, 4.30 for
     three. Two runs of one seed share the order of the images and their augmentation, so the differences are taken seed by seed.
     Every comparison stands by itself: of twenty between equals, one is expected to look like more. The noise is that of
     trainings; other test images are not spoken of.
@@ -71,6 +76,6 @@ def is_noise(difference: Summary) -> bool | None:
     Returns:
         None where it cannot be told: a single seed, or no common set of seeds.
     """
-    if difference.deviation is None:
+    if difference.error is None:
         return None
-    return abs(difference.mean) <= quantile(difference.seeds) * difference.deviation / sqrt(difference.seeds)
+    return abs(difference.mean) <= quantile(difference.seeds) * difference.error

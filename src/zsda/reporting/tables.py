@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from zsda.evaluation.protocols import SCORE_NAMES, Protocol
-from zsda.reporting.grids import ORACLE_SELECTION
+from zsda.evaluation.records import best_epochs
+from zsda.reporting.cells import ORACLE_SELECTION
 
 
 def scores_table(results: Mapping[str, Mapping[str, Any]], protocol: Protocol) -> Table:
@@ -54,30 +57,24 @@ def runs_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]], protocol:
     return table
 
 
-def epochs_table(results: Mapping[str, Mapping[int, Mapping[str, Mapping[str, Any]]]], protocol: Protocol) -> Table:
-    """Makes one table, a section for each run with the best of its kept epochs for each setting, in per cent.
+def curve_table(title: str, epochs: Mapping[int, Mapping[str, Mapping[str, Any]]], protocol: Protocol) -> Group:
+    """Makes one table, a row for each kept epoch of a run and a column for each setting, in per cent; the best of each is marked.
 
     Args:
-        results: run -> epoch, in their order -> setting -> summary scores.
+        title: of the run.
+        epochs: epoch, in their order -> setting -> summary scores.
         protocol: of the evaluation, whose headline score is shown.
     """
-    about = f"{SCORE_NAMES[protocol.headline]} in %, protocol {protocol.name}; of equal epochs the first"
-    table = _table("run", "setting", "best epoch", "best", "last", caption=about)
-    table.title = f"{ORACLE_SELECTION}: chosen with the labels of the target"
-    for run, epochs in results.items():
-        last = epochs[max(epochs)]
-        for number, setting in enumerate(last):
-            scores = {epoch: settings[setting][protocol.headline] for epoch, settings in epochs.items()}
-            best = max(scores, key=scores.__getitem__)
-            table.add_row(
-                "" if number else run,
-                setting,
-                str(best),
-                _points(scores[best]),
-                _points(last[setting][protocol.headline]),
-            )
-        table.add_section()
-    return table
+    best = best_epochs(epochs, protocol.headline)
+    table = _table("epoch", *best)
+    for epoch, settings in epochs.items():
+        cells = {name: _points(settings[name][protocol.headline]) for name in best}
+        marks = {name: " *" if epoch == best[name] else "  " for name in best}
+        table.add_row(str(epoch), *(f"{cell}{marks[name]}" for name, cell in cells.items()))
+    about = f"{SCORE_NAMES[protocol.headline]} in %, protocol {protocol.name}; the result is the last"
+    chosen = f"* {ORACLE_SELECTION}: the best, of equals the first, chosen with the labels that it is scored by"
+    # Not as the table's own, which would wrap them at its width.
+    return Group(Text(title, style="bold"), table, Text(f"{about}\n{chosen}", style="dim"))
 
 
 def _table(*columns: str, caption: str | None = None) -> Table:

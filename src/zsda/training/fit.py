@@ -45,7 +45,7 @@ class Engine:
         loggers: make loggers in a folder.
         every_steps: between two checkpoints within an epoch; see `Checkpoints`.
         every_minutes: the same in minutes.
-        keep_every: keep the weights after every so many epochs; None keeps the last alone.
+        keep: which epochs' weights stay: ``last``, ``all``, or a number N, those after every N-th and the last.
         compile: let torch compile the networks, which changes results by rounding.
 
     Raises:
@@ -56,12 +56,14 @@ class Engine:
     loggers: Sequence[Callable[..., Any]] = field(default_factory=list)
     every_steps: int | None = None
     every_minutes: float | None = None
-    keep_every: int | None = None
+    keep: int | str = "last"
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.keep_every is not None and (not isinstance(self.keep_every, int) or self.keep_every < 1):
-            raise ConfigError(f"keep_every={self.keep_every}; expected a whole number of epochs of at least 1, or null")
+        if self.keep not in ("last", "all") and (type(self.keep) is not int or self.keep < 1):
+            raise ConfigError(
+                f"keep={self.keep}; expected last, all, or a whole number N of at least 1, every N-th epoch"
+            )
         if self.every_steps is not None and (not isinstance(self.every_steps, int) or self.every_steps < 1):
             raise ConfigError(
                 f"checkpoint.every_steps={self.every_steps}; expected a whole number of at least 1, or null"
@@ -159,8 +161,8 @@ def _compiled(task: TrainingTask) -> Iterator[None]:
 def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder, watching: Sequence[Callback]) -> L.Trainer:
     loggers = [make(save_dir=folder.path) for make in engine.loggers]
     callbacks: list[Callback] = [LearningRateMonitor()] if loggers else []
-    if engine.keep_every is not None:
-        callbacks.append(KeepEpochs(folder, engine.keep_every))
+    if engine.keep != "last":
+        callbacks.append(KeepEpochs(folder, 1 if engine.keep == "all" else int(engine.keep)))
     if length.unit == "step":
         callbacks.append(StepLimit(length.count))
     return engine.trainer(

@@ -55,7 +55,7 @@ def test_the_world_of_the_start_weights(start_weights):
 
 def test_the_training_of_the_start_weights(start_weights):
     (phase,) = start_weights["method"]["phases"].values()
-    assert (phase["epochs"], phase["horizon"], phase["data"]["views"]) == (8, 8, ["source", "source"])
+    assert (phase["epochs"], phase["horizon"], phase["data"]["views"]) == (8, 8, ["source"])
     assert start_weights["optimizer"]["lr"] == 0.03
     data = start_weights["data"]
     assert (data["batch_size"], data["transform"]["size"], data["transform"]["crop"]) == (8, [128, 256], [96, 192])
@@ -66,7 +66,7 @@ def test_the_training_of_the_start_weights(start_weights):
 
 def test_the_words_that_made_the_start_weights():
     """As docs/miniature.md gives them."""
-    words = ["optimizer=adamw", "optimizer.lr=0.002", "schedule=one_cycle", "method.phases.source.data.views=[source]"]
+    words = ["optimizer=adamw", "optimizer.lr=0.002", "schedule=one_cycle"]
     config = composed("zsda.train", *START_WEIGHTS, *words)
     assert config["optimizer"]["_target_"] == "torch.optim.AdamW" and config["optimizer"]["lr"] == 0.002
     assert config["schedule"]["_target_"] == "zsda.training.schedules.OneCycle"
