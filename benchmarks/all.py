@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ON_ONE_THREAD = ("training", "evaluation", "selection", "confusion", "start_up")
+ON_ONE_THREAD = ("training", "evaluation", "selection", "confusion", "start_up", "report")
 ON_ALL_CORES = ("editing", "step")
 
 

@@ -72,9 +72,10 @@ def test_the_commands_are_shown_as_one_would_type_them(shown):
         "zsda.train",
         "zsda.train",
         "zsda.eval",
+        "zsda.report",
     ]
     start = " world=miniature data_root=data/demo world.prepare.train=4 world.prepare.val=2 trainer=cpu 'world.size=[64,128]'"
-    assert all(start in line and " world.prepare.test=2 " in line for line in commands)
+    assert all(start in line and " world.prepare.test=2 " in line for line in commands[:-1])
     assert commands[1].endswith("domain=fog seed=0 batch_size=4 split=val limit=2")
     assert commands[3].endswith("'method.epochs={single: 2, first: 1, second: 1, horizon: 1}' experiment=fog")
 
@@ -82,11 +83,13 @@ def test_the_commands_are_shown_as_one_would_type_them(shown):
 def test_sheet_and_summary(shown):
     folder, output = shown
     summary = json.loads((folder / "runs/demo/summary.json").read_text())
-    steps = ["eval", "generate", "generate_val", "sheet", "train_sdgpa", "train_source_2x", "world"]
+    steps = ["eval", "generate", "generate_val", "report", "sheet", "train_sdgpa", "train_source_2x", "world"]
     assert sorted(summary["seconds"]) == steps
     assert all(seconds > 0 for seconds in summary["seconds"].values())
     for method, name in (("source_2x", "day_source_2x_seed0"), ("sdgpa", "fog_sdgpa_seed0")):
-        scores = json.loads((folder / f"runs/demo/{name}/eval/day+fog_sdgpa/scores.json").read_text())["settings"]
+        scores = json.loads((folder / f"runs/demo/{name}/eval/day+fog+edited_sdgpa/scores.json").read_text())[
+            "settings"
+        ]
         expected = {"target": scores["fog"]["miou"], "source": scores["day"]["miou"]}
         assert summary["miou"][method] == expected
         points = [f"{100 * expected[where]:.1f}" for where in ("target", "source")]
@@ -98,6 +101,15 @@ def test_sheet_and_summary(shown):
     assert 2 * (128 + 6) < height < 2 * (128 + 6) + 70
     assert sorted(path.name for path in (folder / "runs").iterdir()) == ["demo"]
     assert "not trained equally long" not in output
+
+
+def test_it_ends_in_a_page_with_every_station(shown):
+    folder, output = shown
+    page = (folder / "runs/demo/report/report.html").read_text()
+    assert "look at runs/demo/report/report.html" in output
+    views = ("source", "intermediate", "target edit", "ground truth", "sdgpa predicts", "errors of sdgpa")
+    assert {view: page.count(f'data-title="{view}"') for view in views[:3]} == dict.fromkeys(views[:3], 2)
+    assert {view: page.count(f'data-title="{view}"') for view in views[3:]} == dict.fromkeys(views[3:], 4)
 
 
 def test_a_second_start_does_nothing_again(shown, editor):

@@ -47,6 +47,7 @@ def reference(photographs, editor, tmp_path_factory) -> Path:
     assert result.returncode == 0, result.stdout + result.stderr
     for name in SETS:
         assert f"{name}: 12 made, 0 were there already, in data/{name}" in result.stdout
+        assert f"{name}: the newest edits are shown in data/{name}/contact_sheet.jpg" in result.stdout
     return folder
 
 
@@ -96,7 +97,8 @@ def test_both_sets_are_complete_and_in_the_published_layout(reference):
     data = reference / "data"
     source = Cityscapes(data / "cityscapes", "train")
     images = [sample.image.relative_to(source.root).as_posix() for sample in source.samples]
-    files = [f"{name}/{file}" for name in SETS for file in (*images, "generation.json", "manifest.jsonl")]
+    others = ("generation.json", "manifest.jsonl", "contact_sheet.jpg")
+    files = [f"{name}/{file}" for name in SETS for file in (*images, *others)]
     assert sorted(digests(data)) == sorted(files)
     for name in SETS:
         generated = GeneratedSet(data, *name.split("_"), source)
@@ -213,7 +215,7 @@ def test_another_split_joins_the_same_set_and_damage_is_mended(reference, editor
     manifest = (folder / "data/night_target/manifest.jsonl").read_text().splitlines()
     assert [json.loads(line)["split"] for line in manifest] == ["train"] * 12 + ["val"] * 2
     changed = {name for name, value in digests(folder / "data").items() if before.get(name) != value}
-    assert len(changed) == 3  # two images and the manifest
+    assert len(changed) == 4  # two images, the manifest and the contact sheet
 
 
 @pytest.mark.parametrize("what", ["edit", "source"])
@@ -326,6 +328,7 @@ def test_a_set_goes_on_with_the_same_editor_elsewhere(reference, editor, tmp_pat
     assert result.returncode == 0, result.stderr
     for name in SETS:
         assert f"{name}: 0 made, 12 were there already" in result.stdout
+    assert "the newest edits" not in result.stdout
     assert digests(folder / "data") == digests(reference / "data")
 
 

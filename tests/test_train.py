@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import resource
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import SMALL_MODEL, SMALL_NETWORK, SMALL_UNET, one_line
 from zsda.core.config import conf_dir
@@ -425,3 +427,41 @@ def test_a_baseline_that_is_given_a_generated_view_belongs_to_its_domain(zsda, w
     assert zsda("train", *words).returncode == 0
     message = "other settings (domain.text_guidance was 20.0 and is now 3)"
     assert message in one_line(zsda("train", *words, "domain.text_guidance=3"))
+
+
+def test_a_training_shows_what_it_makes_of_the_first_scenes(trained):
+    for phase, steps in (("intermediate", [3, 7]), ("target", [3])):
+        (folder,) = (trained / "runs" / RUN / phase / "tensorboard").iterdir()
+        events = EventAccumulator(str(folder), size_guidance={"images": 0})
+        events.Reload()
+        assert events.Tags()["images"] == ["panels/source"]
+        assert [shown.step for shown in events.Images("panels/source")] == steps
+        assert {(shown.width, shown.height > 2 * 64) for shown in events.Images("panels/source")} == {(420, True)}
+
+
+def test_wandb_is_chosen_by_one_word_and_leaves_the_csv(zsda, world_with_sets, tmp_path):
+    wandb = pytest.importorskip("wandb")
+    words = [*ONE_STEP, f"data_root={world_with_sets}", "logger=wandb"]
+    try:
+        result = zsda("train", *words, env={"WANDB_MODE": "offline", "WANDB_CONSOLE": "off"})
+    finally:
+        wandb.teardown()
+    assert result.returncode == 0, result.stderr
+    phase = tmp_path / "work/runs/day_source_only_seed0/source"
+    assert list(phase.glob("csv/*/metrics.csv")) and not (phase / "tensorboard").exists()
+    (folder,) = phase.glob("wandb/offline-run-*")
+    assert folder.name.endswith((phase / "wandb/run_id").read_text())
+    (picture,) = folder.glob("files/media/images/panels/source_*.png")
+    assert Image.open(picture).width == 24 + 3 * 64 + 2 * 6
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["runs"]
+
+
+def test_a_logger_whose_package_is_missing_is_one_line_and_leaves_nothing(zsda, world_with_sets, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "mlflow" else find(name, *more)
+    )
+    result = zsda("train", *ONE_STEP, f"data_root={world_with_sets}", "logger=[csv,mlflow]")
+    assert result.returncode == 2, result.stderr
+    assert "logger=mlflow needs the package mlflow, not installed here; pip install 'zsda[mlflow]'" in one_line(result)
+    assert not list((tmp_path / "work").iterdir())

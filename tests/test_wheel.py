@@ -98,7 +98,9 @@ def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):
         ("train", "experiment=game", "method=sdgpa_then_hiast", *images, *rounds),
         ("eval", "setting=[day,game]", "run='game_*'"),
     ]
-    run(installed, tmp_path, *([command, *world, "machine.num_workers=0", *words] for command, *words in commands))
+    own = ([command, *world, "machine.num_workers=0", *words] for command, *words in commands)
+    run(installed, tmp_path, *own, ["report"])
+    assert 'class="viewer"' in (tmp_path / "runs/report/report.html").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "runs"]
     for method in ("sdgpa", "sdgpa_then_hiast"):
         assert (tmp_path / f"runs/game_{method}_seed42/eval/day+game_sdgpa/scores.json").is_file()

@@ -21,7 +21,7 @@ _FOR_ALL = ("world.", "trainer=", "trainer.", "machine.")
 
 @command("demo")
 def main(config: DictConfig) -> None:
-    """Generates, trains, evaluates and compares; writes ``sheet.png`` and ``summary.json`` into runs_root."""
+    """Generates, trains, evaluates and compares; writes ``report/``, ``sheet.png`` and ``summary.json`` into runs_root."""
     domain, root = _check(config), Path(config.runs_root)
     runs = {"source_2x": f"day_source_2x_seed{config.seed}", "sdgpa": f"{domain}_sdgpa_seed{config.seed}"}
     console, seconds = Console(), dict[str, float]()
@@ -33,23 +33,20 @@ def main(config: DictConfig) -> None:
     from zsda.core.files import to_json, write_atomic
     from zsda.core.networks import network_of_run
     from zsda.core.runs import matching_runs
-    from zsda.reporting.alike import warn_of_unequal_lengths
     from zsda.reporting.comparison import Comparison
-    from zsda.reporting.formats import screen
-    from zsda.reporting.grids import grids
     from zsda.reporting.results import read_results
     from zsda.reporting.scenes import write_adaptation_sheet
 
-    with _step(console, seconds, "sheet", "The comparison"):
+    with _step(console, seconds, "sheet", "The same scenes in one picture"):
         trained = dict(zip(runs, matching_runs(root, list(runs.values())), strict=True))
         comparison = Comparison(read_results(list(trained.values()), "sdgpa"), [domain])
-        console.print(screen(grids(comparison, against=[]))[0])
-        warn_of_unequal_lengths(list(trained.values()))
         networks = {f"{method} predicts": network_of_run(run) for method, run in trained.items()}
         write_adaptation_sheet(root / "sheet.png", Path(config.data_root), domain, networks, config.rows)
     write_atomic(root / "summary.json", to_json({"miou": comparison.plain(domain), "seconds": seconds}))
     console.print(
-        f"{sum(seconds.values()):.0f} s; written: sheet.png and summary.json in {root}", markup=False, soft_wrap=True
+        f"{sum(seconds.values()):.0f} s; look at {root / 'report/report.html'}; sheet.png and summary.json are in {root}",
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -85,13 +82,17 @@ def _commands(config: DictConfig, domain: str, runs: list[str]) -> list[tuple[st
     seed, root = f"seed={config.seed}", f"runs_root={config.runs_root}"
     generate = ["generate", *world, f"domain={domain}", *own, seed, *config.generate_options]
     train = ["train", *world, seed, root, *config.train_options]
-    scored = ["eval", *world, f"setting=[day,{domain}]", f"run=[{','.join(runs)}]", root, *config.eval_options]
+    chosen = f"[{','.join(runs)}]"
+    settings = [f"setting=[day,{domain},edited]", f"edits_of={domain}"]
+    scored = ["eval", *world, *settings, f"run={chosen}", root, *config.eval_options]
+    compared = ["report", *own_folders(), f"runs={chosen}", root, "against=[source_2x]"]
     return [
         ("generate", f"One sentence edits the training scenes into {domain}", generate),
         ("generate_val", "And some that no training sees", [*generate, "split=val", f"limit={config.rows}"]),
         ("train_source_2x", "A network that sees the day alone, and as many images", [*train, "method=source_2x"]),
         ("train_sdgpa", f"One that sees the edits: SDGPA for {domain}", [*train, f"experiment={domain}", *own]),
-        ("eval", f"Both by day, and in {domain} as it really looks", scored),
+        ("eval", f"Both by day, in {domain} as it really looks, and on edits", scored),
+        ("report", "The comparison, as tables and as a page with pictures", compared),
     ]
 
 

@@ -4,7 +4,7 @@ import torch
 import torchvision.transforms.functional as F
 from PIL import Image
 
-from zsda.data.colours import ADJUST, MEAN, STD, finish, jitter, jitter_in_floats, normalise
+from zsda.data.colours import ADJUST, MEAN, STD, denormalise, finish, jitter, jitter_in_floats, normalise
 
 LOWEST, HIGHEST = np.array([0.5, 0.5, 0.5, -0.3]), np.array([1.5, 1.5, 1.5, 0.3])
 
@@ -32,6 +32,14 @@ def published(image, factors):
 
 def in_floats(images, factors):
     return jitter_in_floats(images.permute(0, 3, 1, 2).float().contiguous(), factors).permute(0, 2, 3, 1).numpy()
+
+
+def test_every_colour_is_found_again_behind_its_scale():
+    every = torch.arange(256, dtype=torch.uint8)
+    images = torch.stack([every, every.flip(0), every.roll(100)], dim=-1).view(1, 16, 16, 3)
+    assert (denormalise(normalise(images)) == images).all()
+    beyond = torch.tensor([-9.0, 9.0]).view(1, 1, 2).expand(3, 1, 2)
+    assert denormalise(beyond).tolist() == [[[0] * 3, [255] * 3]]
 
 
 def test_the_scale_is_that_of_imagenet():

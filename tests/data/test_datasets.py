@@ -201,6 +201,15 @@ def test_any_folder_is_a_set_of_images(tmp_path):
         ImageFolder(tmp_path)
 
 
+def test_the_contact_sheet_of_a_generated_set_is_none_of_its_images(tmp_path):
+    for name in ("contact_sheet.jpg", "leftImg8bit/val/a/b_leftImg8bit.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert len(ImageFolder(tmp_path)) == 2, "in a folder of one's own it is an image like others"
+    (tmp_path / "generation.json").write_text("{}")
+    assert [sample.image.name for sample in ImageFolder(tmp_path).samples] == ["b_leftImg8bit.png"]
+
+
 def test_a_folder_without_images_is_named(tmp_path):
     write_image(tmp_path / ".a.png", 0)
     with pytest.raises(DataError, match=r"no images under .*; expected PNG or JPEG"):

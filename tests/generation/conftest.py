@@ -1,17 +1,26 @@
 """Photograph-like images in the Cityscapes layout, a tiny pipeline and an editor without a network."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from PIL import Image
 
 from tests.pipeline import make_pipeline
+from zsda.core.seeds import derive_seed
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.faults import FaultLog
+from zsda.generation.data import PatchDataModule, SourcePatches
 from zsda.generation.domains import Domain
 from zsda.generation.editors.base import Edits
+from zsda.generation.recipes import Target
+from zsda.generation.store import GeneratedStore
+from zsda.generation.task import GenerationTask, StoreWriter, complete_set
+
+HALVES = Target((128, 64), 64)
 
 
 def draw_cityscapes(root: Path, train: int, val: int = 0, size: tuple[int, int] = (160, 80)) -> Path:
@@ -101,3 +110,55 @@ def night() -> Domain:
 @pytest.fixture
 def faults() -> FaultLog:
     return FaultLog()
+
+
+@pytest.fixture
+def make(source, night, faults, tmp_path):
+    """Makes a set as the command does, with an editor of choice."""
+
+    def make_set(
+        name,
+        editor,
+        recipe=HALVES,
+        batch_size=4,
+        num_workers=0,
+        seed=0,
+        retries=3,
+        limit=None,
+        edited=source,
+        domain=night,
+    ):
+        trainer = Trainer(
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            callbacks=[StoreWriter()],
+        )
+        store = GeneratedStore(tmp_path / name, {"seed": seed}, retries)
+        data = PatchDataModule(SourcePatches(edited, recipe, domain, seed, limit), store, batch_size, num_workers)
+        complete_set(trainer, GenerationTask(editor, recipe, domain, seed, batch_size, faults, retries), data)
+        return tmp_path / name
+
+    return make_set
+
+
+def contents(root):
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def lines(root):
+    return [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+
+
+def noise(sample, source, patch, attempt=0, recipe="target"):
+    """The seed of an attempt at a patch of an image of the source."""
+    path = source.samples[sample].image.relative_to(source.root).as_posix()
+    return derive_seed(0, path, "night", recipe, patch, f"noise{attempt}" if attempt else "noise")
+
+
+def always(flaw, sample, source, patch=0, attempts=4):
+    return {noise(sample, source, patch, attempt): flaw for attempt in range(attempts)}

@@ -4,8 +4,7 @@ import pytest
 from lightning import Trainer
 from torch import nn
 
-from tests.generation.conftest import NegativeEditor, truncate
-from tests.generation.test_task import HALVES
+from tests.generation.conftest import HALVES, NegativeEditor, truncate
 from zsda.core.errors import DataError, IncompleteError
 from zsda.data.classes import find_classes
 from zsda.data.labels import CITYSCAPES

@@ -1,52 +1,17 @@
-import json
 import threading
 import time
 
 import pytest
 import torch
-from lightning import Trainer
 
-from tests.generation.conftest import NegativeEditor, pixels, truncate
+from tests.generation.conftest import HALVES, NegativeEditor, always, contents, lines, noise, pixels, truncate
 from zsda.core.errors import ConfigError, IncompleteError, ModelError, StoreError
 from zsda.core.seeds import derive_seed
-from zsda.generation.data import PatchDataModule, SourcePatches
+from zsda.generation.data import SourcePatches
 from zsda.generation.editors.instruct_pix2pix import InstructPix2PixEditor
 from zsda.generation.recipes import Intermediate, Target, Whole
 from zsda.generation.store import GeneratedStore
-from zsda.generation.task import GenerationTask, StoreWriter, complete_set
-
-HALVES = Target((128, 64), 64)
-
-
-@pytest.fixture
-def make(source, night, faults, tmp_path):
-    """Makes a set as the command does, with an editor of choice."""
-
-    def make_set(name, editor, recipe=HALVES, batch_size=4, num_workers=0, seed=0, retries=3):
-        trainer = Trainer(
-            accelerator="cpu",
-            devices=1,
-            logger=False,
-            enable_progress_bar=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            callbacks=[StoreWriter()],
-        )
-        store = GeneratedStore(tmp_path / name, {"seed": seed}, retries)
-        data = PatchDataModule(SourcePatches(source, recipe, night, seed), store, batch_size, num_workers)
-        complete_set(trainer, GenerationTask(editor, recipe, night, seed, batch_size, faults, retries), data)
-        return tmp_path / name
-
-    return make_set
-
-
-def contents(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
-def lines(root):
-    return [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+from zsda.generation.task import GenerationTask
 
 
 def test_patches_of_different_images_are_edited_together(make):
@@ -195,16 +160,6 @@ def test_a_group_of_damaged_sources_is_skipped(make, source):
     for sample in source.samples[:2]:
         truncate(sample.image)
     assert len(lines(make("set", NegativeEditor()))) == 3
-
-
-def noise(sample, source, patch, attempt=0, recipe="target"):
-    """The seed of an attempt at a patch of an image of the source."""
-    path = source.samples[sample].image.relative_to(source.root).as_posix()
-    return derive_seed(0, path, "night", recipe, patch, f"noise{attempt}" if attempt else "noise")
-
-
-def always(flaw, sample, source, patch=0, attempts=4):
-    return {noise(sample, source, patch, attempt): flaw for attempt in range(attempts)}
 
 
 @pytest.mark.parametrize("flaw", ["black", "flat", "unchanged", "non-finite"])

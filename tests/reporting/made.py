@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from zsda.core.files import digest, to_json, write_atomic
 from zsda.core.run_records import NetworkRecord, PhaseReport, RunHeader, RunRecord
 from zsda.core.runs import RunFolder
 from zsda.data.classes import find_classes
+from zsda.data.labels import CITYSCAPES
+from zsda.evaluation.pictures import mask_png
+from zsda.evaluation.scenes import LABELS, PREDICTION, SceneScores, picture_name, scene_files
 from zsda.reporting.run_scores import RunScores
 
 VIEWS = {
@@ -132,3 +137,29 @@ def result(method, target, seed, generated_sets=None, source_setting="day", **se
         files={},
         generated_sets=generated_sets or {},
     )
+
+
+def add_details(path: Path, details: Mapping[str, Mapping], protocol="sdgpa", **about):
+    """Scores with a root of the images, an IoU of every class and a confusion, and scenes with pictures.
+
+    Of a setting: ``miou``, ``root``, and ``scenes``, name -> mIoU, image below the root, labels and prediction, uint8 [H, W].
+    """
+    folder = path / f"eval/{'+'.join(details)}_{protocol}"
+    names = find_classes(19).names
+    settings, scenes, pictures = {}, {}, {}
+    for setting, told in details.items():
+        iou = {name: round(told["miou"] * (1 - number / 40), 4) for number, name in enumerate(names)}
+        confusion = (100 * np.eye(19, 20, dtype=int) + np.eye(19, 20, 1, dtype=int)).tolist()
+        settings[setting] = {**summary(told["miou"]), "iou": iou, "confusion": confusion}
+        scenes[setting] = []
+        for number, (name, (miou, image, labels, prediction)) in enumerate(sorted(told.get("scenes", {}).items())):
+            scenes[setting].append(SceneScores(number, name, image, miou, 0.9))
+            for what, ids in ((LABELS, labels), (PREDICTION, prediction)):
+                pictures[picture_name(setting, number, what)] = mask_png(ids, CITYSCAPES, 1)
+    roots = {setting: str(told.get("root", "")) for setting, told in details.items()}
+    files = scene_files(scenes, pictures)
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    digests = {name: digest(content) for name, content in files.items()}
+    stored = {"settings": settings, "roots": roots, "scenes": digests, **head(details, protocol, **about)}
+    write_atomic(folder / "scores.json", to_json(stored))

@@ -75,7 +75,7 @@ def test_what_is_left_out_is_said(tmp_path, caplog):
     make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4}, left_out=["a.png"])
     make_run(tmp_path, "sdgpa", "fog", 1)
     make_run(tmp_path, "sdgpa", "fog", 2, {"fog": 0.4}, protocol="full")
-    assert [result.seed for result in read(tmp_path)] == [0]
+    assert [(result.seed, result.left_out) for result in read(tmp_path)] == [(0, 1)]
     assert caplog.messages == [
         "fog_sdgpa_seed0: damaged images were left out of its scores",
         "left out: fog_sdgpa_seed1, not evaluated yet",

@@ -101,11 +101,23 @@ def trainer(**more):
     return functools.partial(L.Trainer, accelerator="cpu", enable_model_summary=False, enable_progress_bar=True, **more)
 
 
-def train(path, length=None, data=None, seed=1, every_steps=1, every_minutes=None, accumulate=1, validate=1, **task):
+def train(
+    path,
+    length=None,
+    data=None,
+    seed=1,
+    every_steps=1,
+    every_minutes=None,
+    accumulate=1,
+    validate=1,
+    loggers=(),
+    **task,
+):
     """Fits the toy in a folder; returns the task and the folder."""
     folder = PhaseFolder(path)
     engine = Engine(
-        trainer(accumulate_grad_batches=accumulate, check_val_every_n_epoch=validate),
+        trainer(accumulate_grad_batches=accumulate, check_val_every_n_epoch=validate, log_every_n_steps=1),
+        loggers,
         every_steps=every_steps,
         every_minutes=every_minutes,
     )

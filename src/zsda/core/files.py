@@ -86,6 +86,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zsda"
 
 
+def is_file(path: Path) -> bool:
+    """Tells whether a file is there, of a path that others may have written: what cannot be looked up is not."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no permission, longer than a name can be, no name at all
+        return False
+
+
 def read_regular(path: Path) -> bytes:
     """Reads a file.
 

@@ -5,7 +5,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -143,3 +143,9 @@ def _is_control(character: str) -> bool:
 def _shown(value: Any) -> str:  # noqa: ANN401 - a JSON value
     text = printable(json.dumps(value, default=str))
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def is_below(path: str) -> bool:
+    """Tells whether a path that a file names stays below the folder that it belongs to; links are not followed."""
+    pure = PurePosixPath(path)
+    return not pure.is_absolute() and ".." not in pure.parts

@@ -43,6 +43,13 @@ def normalise(images: Tensor) -> Tensor:
     return torch.from_numpy(scaled)
 
 
+def denormalise(images: Tensor) -> Tensor:
+    """Takes back what `normalise` did: of float [..., 3, H, W] makes uint8 [..., H, W, 3], which is what it was made of."""
+    mean, deviation = (torch.from_numpy(values).to(images.device).view(3, 1, 1) for values in (MEAN, STD))
+    scaled = images.float().mul(deviation).add_(mean).mul_(255)
+    return scaled.round_().clamp_(0, 255).to(torch.uint8).movedim(-3, -1)
+
+
 def jitter(images: Tensor, factors: Tensor) -> Tensor:
     """Changes the colours of a batch and scales it as `normalise` does.
 

@@ -25,6 +25,7 @@ from zsda.core.records import printable
 from zsda.data.labels import CITYSCAPES, IGNORE, ClassSet
 from zsda.data.reader import FROM_DISK, LabelFile, Pixels, Reader
 from zsda.data.resizing import Size, Window
+from zsda.data.set_names import CONTACT_SHEET
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ def fingerprint(samples: Sequence[Sample]) -> str:
 def images_below(folder: Path) -> Iterator[Path]:
     """Walks the images below a folder, at any depth, in any format and case of the ending, in order.
 
-    Hidden files and folders are left out, such as the ``._x.png`` of macOS; links to folders are not followed.
+    Hidden files and folders are left out, such as the ``._x.png`` of macOS, and the contact sheet of a generated set; links to
+    folders are not followed.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -87,8 +89,9 @@ def images_below(folder: Path) -> Iterator[Path]:
 
     for path, inner, names in os.walk(folder, onerror=refuse):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
+        sheet = CONTACT_SHEET if "generation.json" in names else None
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(_IMAGES):
+            if not name.startswith(".") and name != sheet and name.lower().endswith(_IMAGES):
                 yield Path(path, name)
 
 

@@ -1,7 +1,10 @@
-"""How generated sets are called."""
+"""How generated sets, and files in them, are called."""
 
 ORACLE = "oracle"
 """Stands in the place of the recipe where scenes are not edited, but shown as they really look."""
+
+CONTACT_SHEET = "contact_sheet.jpg"
+"""A picture of the newest edits, beside ``generation.json``; none of the images of the set."""
 
 
 def set_name(domain: str, recipe: str) -> str:

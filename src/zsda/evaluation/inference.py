@@ -23,6 +23,7 @@ from zsda.data.transforms import check_size
 from zsda.evaluation.metrics import SetScores, plain_scores
 from zsda.evaluation.pictures import write_mask
 from zsda.evaluation.protocols import Protocol
+from zsda.evaluation.scene_log import SceneLog
 
 
 class Inference(ABC):
@@ -158,6 +159,7 @@ class EvaluationTask(L.LightningModule):
         protocol: by which it is scored.
         inference: how it is asked.
         masks: folder for predictions as palette PNGs, ``<masks>/<setting>/<key>.png``; None writes none.
+        scenes: collects every image by itself; None leaves that out.
 
     Attributes:
         scores: of each setting so far.
@@ -174,6 +176,7 @@ class EvaluationTask(L.LightningModule):
         protocol: Protocol,
         inference: Inference,
         masks: Path | None = None,
+        scenes: SceneLog | None = None,
     ) -> None:
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
@@ -183,6 +186,7 @@ class EvaluationTask(L.LightningModule):
         self.finite = True
         self._all_finite: Tensor | None = None  # on the device, which is not waited for at every image
         self._classes, self._protocol, self._inference, self._masks = classes, protocol, inference, masks
+        self._scenes = scenes
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits."""
@@ -197,7 +201,10 @@ class EvaluationTask(L.LightningModule):
             return
         sizes = [mask.shape for mask in batch["mask"]]
         predictions = self._inference.labels(self, batch["image"], sizes)
-        self.scores.update(dataloader_idx, predictions, batch["mask"])
+        own = self.scores.update(dataloader_idx, predictions, batch["mask"])
+        if self._scenes is not None:
+            for counts, prediction, key, mask in zip(own, predictions, batch["key"], batch["mask"], strict=True):
+                self._scenes.add(dataloader_idx, key, counts, prediction, mask)
         if self._masks is not None:
             folder = self._masks / self.scores.sets[dataloader_idx]
             for prediction, key in zip(predictions, batch["key"], strict=True):
@@ -210,6 +217,8 @@ class EvaluationTask(L.LightningModule):
             name: plain_scores(scores, self._classes, self._protocol.absent) for name, scores in results.items()
         }
         self.faults.gather()
+        if self._scenes is not None:
+            self._scenes.gather()
         own = self._all_finite is None or bool(self._all_finite)
         self.finite = self.trainer.strategy.reduce_boolean_decision(own, all=True)
 

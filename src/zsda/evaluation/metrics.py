@@ -105,11 +105,15 @@ class SegmentationScores(Metric):
         num_classes: number of scored classes.
         ignore_index: label of pixels to leave out.
         absent: see `scores`.
+
+    Attributes:
+        latest: the confusion of the last update alone, int64 [C, C + 1].
     """
 
     full_state_update = False
     confusion: Tensor
     foreign: Tensor
+    latest: Tensor
 
     def __init__(
         self,
@@ -126,8 +130,8 @@ class SegmentationScores(Metric):
 
     def update(self, predictions: Tensor, labels: Tensor) -> None:
         """Adds predictions and labels, integers of equal shape; see `confusion_matrix`."""
-        counts, foreign = _count(predictions, labels, self.num_classes, self.ignore_index)
-        self.confusion += counts
+        self.latest, foreign = _count(predictions, labels, self.num_classes, self.ignore_index)
+        self.confusion += self.latest
         self.foreign += foreign
 
     def compute(self) -> dict[str, Tensor]:
@@ -157,10 +161,17 @@ class SetScores(nn.Module):
         self.sets = list(sets)
         self._scores = nn.ModuleList(SegmentationScores(len(classes), absent=protocol.absent) for _ in sets)
 
-    def update(self, index: int, predictions: Iterable[Tensor], masks: Iterable[Tensor]) -> None:
-        """Adds label maps, int [H, W], and what is labelled there, uint8 [H, W], to the scores of set ``index``."""
+    def update(self, index: int, predictions: Iterable[Tensor], masks: Iterable[Tensor]) -> list[Tensor]:
+        """Adds label maps, int [H, W], and what is labelled there, uint8 [H, W], to the scores of set ``index``.
+
+        Returns:
+            The confusion of each map alone, int64 [C, C + 1].
+        """
+        scores, own = self._of_sets()[index], []
         for prediction, mask in zip(predictions, masks, strict=True):
-            self._of_sets()[index].update(prediction, mask)
+            scores.update(prediction, mask)
+            own.append(scores.latest)
+        return own
 
     def results(self) -> dict[str, dict[str, Tensor]]:
         """Returns set -> what `scores` returns, over all processes."""
@@ -212,11 +223,12 @@ def _mean(values: Sequence[float | None], absent: Absent) -> float | None:
 
 def plain_scores(scores: Mapping[str, Tensor], classes: ClassSet, absent: Absent = "left_out") -> dict[str, Any]:
     """Turns the scores of one setting into JSON values, with the names of its classes; an undefined IoU becomes null."""
-    iou = {name: _number(value) for name, value in zip(classes.names, scores["iou"].tolist(), strict=True)}
-    summary = {key: _number(float(scores[key])) for key in SUMMARY}
+    iou = {name: plain_number(value) for name, value in zip(classes.names, scores["iou"].tolist(), strict=True)}
+    summary = {key: plain_number(float(scores[key])) for key in SUMMARY}
     means = subset_means(iou, classes, absent)
     return {**summary, "iou": iou, "means": means, "confusion": scores["confusion"].tolist()}
 
 
-def _number(value: float) -> float | None:
+def plain_number(value: float) -> float | None:
+    """Returns a number as JSON has it: None in place of NaN."""
     return None if math.isnan(value) else value

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -16,12 +17,17 @@ from zsda.evaluation.records import best_epochs
 
 
 def write_mask(path: Path, prediction: Tensor, classes: ClassSet) -> None:
-    """Writes ids of a class set, int [H, W], as a palette PNG: the ids as they are, shown in the colours of the set, others black."""
-    picture = Image.fromarray(prediction.cpu().numpy().astype(np.uint8))
+    """Writes ids of a class set, int [H, W], as a palette PNG; see `mask_png`."""
+    write_atomic(path, mask_png(prediction.cpu().numpy().astype(np.uint8), classes, compress_level=1))
+
+
+def mask_png(ids: NDArray[np.uint8], classes: ClassSet, compress_level: int) -> bytes:
+    """Makes a palette PNG of ids of a class set, uint8 [H, W]: the ids as they are, shown in the colours of the set, others black."""
+    picture = Image.fromarray(ids)
     picture.putpalette(classes.palette.tobytes())
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
-    write_atomic(path, buffer.getvalue())
+    picture.save(buffer, "PNG", compress_level=compress_level)
+    return buffer.getvalue()
 
 
 def write_confusions(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from zsda.core.errors import StoreError
 from zsda.core.files import to_json, write_atomic
 from zsda.core.records import PlainName, Record, read_record
 from zsda.core.run_records import ClassesRecord, Plain
+from zsda.evaluation.scenes import has_scenes
 
 SUMMARY = ("miou", "miou_present", "accuracy")
 """Scores that sum up a setting."""
@@ -41,7 +42,7 @@ class SettingScores(Summary):
 
     iou: dict[str, _Share | None]
     means: dict[PlainName, _Mean | None] = Field(default_factory=dict)
-    confusion: list[list[int]]
+    confusion: list[list[Annotated[int, Field(ge=0)]]]
 
 
 class Evaluated(Record):
@@ -64,6 +65,7 @@ class Evaluated(Record):
         roots: setting -> the folder that they lay in.
         generated_sets: setting -> the generated set that its images are from.
         left_out: damaged files that were not scored.
+        scenes: file beside this one that tells of single scenes -> its SHA-256; empty where there are none.
         provenance: command, time, host and versions.
     """
 
@@ -83,6 +85,7 @@ class Evaluated(Record):
     roots: dict[PlainName, str] = Field(default_factory=dict)
     generated_sets: dict[PlainName, PlainName] = Field(default_factory=dict)
     left_out: list[str]
+    scenes: dict[PlainName, str] = Field(default_factory=dict)
     provenance: dict[str, Any]
 
 
@@ -109,10 +112,13 @@ def read_scores(folder: Path, conditions: Mapping[str, Any]) -> dict[str, dict[s
         conditions: plain values that must stand in ``scores.json``.
 
     Returns:
-        Setting -> plain scores; None where they are missing, unreadable, of other conditions, or lack damaged images.
+        Setting -> plain scores; None where they are missing, unreadable, of other conditions, or lack damaged images or what
+        tells of single scenes.
     """
     found = _read_known(ScoresFile, folder / "scores.json", conditions)
-    return None if found is None else {name: scores.model_dump() for name, scores in found.settings.items()}
+    if found is None or not has_scenes(folder, found.scenes):
+        return None
+    return {name: scores.model_dump() for name, scores in found.settings.items()}
 
 
 def read_epochs(folder: Path, conditions: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
@@ -192,6 +198,10 @@ def read_scores_file(kind: type[E], path: Path) -> E:
     tables = found.epochs.values() if isinstance(found, EpochsFile) else [getattr(found, "settings", {})]
     if not found.files or not tables or any(table.keys() != found.files.keys() for table in tables):
         raise StoreError(f"{path}: its scores are not those of the settings in files; {way_out}")
+    classes = len(found.classes.classes)
+    for name, scores in found.settings.items() if isinstance(found, ScoresFile) else ():
+        if scores.confusion and [len(row) for row in scores.confusion] != [classes + 1] * classes:
+            raise StoreError(f"{path}: the confusion of {name} is not {classes}x{classes + 1}; {way_out}")
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 
-from zsda.core.files import digest, file_digest, remove_parts
+from zsda.core.files import digest, file_digest, remove_parts, write_atomic
 from zsda.core.provenance import provenance
 from zsda.core.trained import TrainedNetwork
 from zsda.data.cache import Cache
@@ -21,6 +21,7 @@ from zsda.evaluation.inference import EvaluationTask, evaluate, inference_by
 from zsda.evaluation.pictures import write_confusions, write_curves
 from zsda.evaluation.protocols import Protocol
 from zsda.evaluation.records import SUMMARY, check_replaced, read_epochs, read_scores, write_epochs, write_scores
+from zsda.evaluation.scene_log import SceneLog
 from zsda.models.weights import load_trained
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,10 @@ class Scorer:
         self._files = {name: fingerprint(dataset.samples) for name, dataset in datasets.items()}
         keys = {name: [sample.key for sample in dataset.samples] for name, dataset in datasets.items()}
         self._names = {name: digest(repr(found).encode()) for name, found in keys.items()}
+        self._images = {
+            name: {sample.key: sample.image.relative_to(dataset.root).as_posix() for sample in dataset.samples}
+            for name, dataset in datasets.items()
+        }
         # The setting is called alike for every domain, so the scores must tell whose images it was.
         self._sets = {name: data.name for name, data in datasets.items() if isinstance(data, GeneratedSet)}
 
@@ -103,7 +108,7 @@ class Scorer:
             _log.info("%s: scored before with other %s, scored again", folder, ", ".join(changed))
 
     def score(self, network: TrainedNetwork, known: bool = False) -> Scored:
-        """Scores one network and writes ``<out>/<settings>_<protocol>/``.
+        """Scores one network and writes ``<out>/<settings>_<protocol>/``, scene by scene as well.
 
         Args:
             network: what to score.
@@ -121,9 +126,14 @@ class Scorer:
             found = read_scores(folder, {**conditions, "weights_digest": file_digest(network.weights)})
             if found is not None:
                 return Scored(title, folder, {name: found[name] for name in self._datasets}, [], known=True)
-        results, left_out, writes = self._evaluate(network, folder / "masks" if self._masks else None)
+        scenes = SceneLog(find_classes(network.classes), list(self._datasets))
+        results, left_out, writes = self._evaluate(network, folder / "masks" if self._masks else None, scenes)
         if writes:
-            write_scores(folder, results, self._about(network, left_out))
+            files = scenes.files(self._images)
+            digests = {name: digest(content) for name, content in files.items()}
+            write_scores(folder, results, {**self._about(network, left_out), "scenes": digests})
+            for name, content in files.items():
+                write_atomic(folder / name, content)
             write_confusions(folder, results)
         return Scored(title, folder, results, left_out, known=False)
 
@@ -197,7 +207,9 @@ class Scorer:
             "provenance": provenance(),
         }
 
-    def _evaluate(self, network: TrainedNetwork, masks: Path | None = None) -> tuple[dict[str, Any], list[str], bool]:
+    def _evaluate(
+        self, network: TrainedNetwork, masks: Path | None = None, scenes: SceneLog | None = None
+    ) -> tuple[dict[str, Any], list[str], bool]:
         """Returns plain scores, damaged files, and whether this is the process that writes."""
         trainer = self._trainer(
             logger=False, use_distributed_sampler=False, enable_checkpointing=False, callbacks=[RichProgressBar()]
@@ -206,6 +218,6 @@ class Scorer:
         datasets = {name: dataset.with_classes(classes) for name, dataset in self._datasets.items()}
         inference, label_size = inference_by(self._protocol, size), None if self._protocol.labels == "native" else size
         data = EvaluationData(datasets, inference.size, label_size, self._batch_size, self._num_workers, self._cache)
-        task = EvaluationTask(load_trained(network), list(datasets), classes, self._protocol, inference, masks)
+        task = EvaluationTask(load_trained(network), list(datasets), classes, self._protocol, inference, masks, scenes)
         results = evaluate(task, data, trainer)
         return results, task.faults.messages, trainer.is_global_zero

@@ -3,6 +3,7 @@
     <root>/generation.json                                              what the set was made with
     <root>/manifest.jsonl                                               one line an image, sorted by source
     <root>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png           the layout of the published code
+    <root>/contact_sheet.jpg                                            for the eye alone (`zsda.generation.contact`)
 
 An image whose edits were all refused (`zsda.generation.gates`) has a line without output and digest, and no file.
 
@@ -146,14 +147,17 @@ class GeneratedStore:
         """Reads the lines of the images that were refused in every attempt, by source."""
         return {source: record for source, record in self._read().items() if _is_left_out(record)}
 
-    def add(self, edited: Edited, rank: int = 0) -> None:
+    def add(self, edited: Edited, rank: int = 0) -> bool:
         """Writes an image and its line, or the line alone, unless its source was finished when the run began.
+
+        Returns:
+            Whether an image was written.
 
         Raises:
             StoreError: the file system refuses.
         """
         if edited.source in self._finished:
-            return
+            return False
         if not (self.root / "generation.json").exists():
             write_atomic(self.root / "generation.json", to_json(self.settings))
         content = None if edited.image is None else _encode(edited.image)
@@ -173,6 +177,7 @@ class GeneratedStore:
         if edited.rejected:  # else the key is absent: equal images have equal lines, also in sets from before the gate
             record["retries"] = [rejected._asdict() for rejected in edited.rejected]
         self._append(record, rank)
+        return content is not None
 
     def amend(self, source: str, values: Mapping[str, Any], rank: int = 0) -> None:
         """Adds values to the line of an image, in place of those of the same names; `conclude` merges them.
@@ -303,7 +308,8 @@ def _encode(image: Tensor) -> bytes:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    return (json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")  # halves of characters, as in names of files, in JSON's own writing
 
 
 def _visible(root: Path) -> list[str]:

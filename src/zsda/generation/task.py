@@ -12,6 +12,7 @@ from torch import Tensor
 from zsda.core.errors import ConfigError, ModelError
 from zsda.core.seeds import derive_seed
 from zsda.data.faults import FaultLog
+from zsda.generation.contact import ContactSheet
 from zsda.generation.data import PatchDataModule
 from zsda.generation.domains import Domain
 from zsda.generation.editors.base import Editor, Edits, edit_in_turns
@@ -130,13 +131,22 @@ class GenerationTask(LightningModule):
 class StoreWriter(BasePredictionWriter):
     """Writes each edited image to the store of the `PatchDataModule` as soon as its group is done, while the next is edited.
 
-    One thread of its own encodes and writes, in their order; no more than one group waits for it.
+    One thread of its own encodes and writes, in their order; no more than one group waits for it. That of the first process
+    refreshes the `ContactSheet` of the set, too.
     """
 
     def __init__(self) -> None:
         super().__init__("batch")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._writing: Future[None] | None = None
+        self._sheet: ContactSheet | None = None
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins the sheet of this set, and says where it will be."""
+        data: PatchDataModule = trainer.datamodule  # type: ignore[attr-defined]  # set by predict(datamodule=...)
+        self._sheet = ContactSheet(data.store, data.patches) if trainer.is_global_zero else None
+        if self._sheet is not None and data.pending:
+            _log.info("%s: the newest edits are shown in %s", data.store.root.name, self._sheet.path)
 
     def write_on_batch_end(
         self,
@@ -155,7 +165,8 @@ class StoreWriter(BasePredictionWriter):
         """
         self._wait()
         data: PatchDataModule = trainer.datamodule  # type: ignore[attr-defined]  # set by predict(datamodule=...)
-        self._writing = self._thread.submit(_add, data.store, prediction, trainer.global_rank)
+        canvases = batch.get("canvas", ())  # none where every image of the group was damaged
+        self._writing = self._thread.submit(_add, data.store, prediction, canvases, trainer.global_rank, self._sheet)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Waits for the last images; see `write_on_batch_end`."""
@@ -172,9 +183,12 @@ class StoreWriter(BasePredictionWriter):
             writing.result()
 
 
-def _add(store: GeneratedStore, images: Sequence[Edited], rank: int) -> None:
-    for edited in images:
-        store.add(edited, rank)
+def _add(
+    store: GeneratedStore, images: Sequence[Edited], canvases: Sequence[Tensor], rank: int, sheet: ContactSheet | None
+) -> None:
+    written = [number for number, edited in enumerate(images) if store.add(edited, rank)]
+    if sheet is not None:
+        sheet.show([images[number] for number in written], [canvases[number] for number in written])
 
 
 def complete_set(trainer: Trainer, task: GenerationTask, data: PatchDataModule) -> None:
@@ -198,6 +212,7 @@ def complete_set(trainer: Trainer, task: GenerationTask, data: PatchDataModule) 
     task.faults.gather()  # not in a hook: one without a group of its own runs none
     if trainer.is_global_zero:
         data.store.conclude()
+        ContactSheet(data.store, data.patches).conclude()
         there = len(data.store.records().keys() & paths)
         lacking = len(data.patches) - there
         _log.info(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from zsda.core.errors import StoreError
+from zsda.core.errors import ConfigError, StoreError
 from zsda.data.set_names import ORACLE
 from zsda.evaluation.protocols import find_protocol
 from zsda.reporting.run_scores import OF_EDITS, RunScores
@@ -145,6 +145,36 @@ class Comparison:
         self, scores: Callable[[str, str], BySeed], method: str, reference: str, targets: Sequence[str]
     ) -> Summary | None:
         return summarise_over([differences(scores(method, target), scores(reference, target)) for target in targets])
+
+
+def known_targets(results: Sequence[RunScores], asked: Sequence[str]) -> list[str]:
+    """Returns the targets that were asked for, once they are such.
+
+    Raises:
+        ConfigError: no run was adapted to one of them, and none without a target was scored in it.
+    """
+    # Scores of a run in other settings than its target are not compared.
+    found = {name for result in results for name in ([result.target] if result.target else result.settings)}
+    known = found - {results[0].source_setting} - OF_EDITS
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"domains={','.join(unknown)}: no run was adapted to it, and none without a target was scored in it; expected some of "
+            f"{', '.join(sorted(known))}"
+        )
+    return list(asked)
+
+
+def check_scored(results: Sequence[RunScores], score: str) -> None:
+    """Refuses a score that nothing was scored by.
+
+    Raises:
+        ConfigError: it is such.
+    """
+    if not any(score in scores for result in results for scores in result.settings.values()):
+        raise ConfigError(
+            f"score={score}: no run was scored so, it is a mean of a part of the 19 classes; give score=miou"
+        )
 
 
 def _common_source(results: Sequence[RunScores]) -> str:

@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw
 from rich.table import Table
 
 from zsda.core.files import write_atomic
+from zsda.data.panels import BACKGROUND, GAP, INK, MARGIN, LabelMap, Panel, fit, fitting_font, font
 from zsda.generation.domains import Domain
 from zsda.generation.preview import Edit, SourceImage, Trial
-from zsda.reporting.panels import BACKGROUND, GAP, INK, MARGIN, LabelMap, Panel, fit, fitting_font, font
 
 _WIDTH = 400
 _CAPTION = 13

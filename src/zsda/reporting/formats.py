@@ -39,15 +39,20 @@ def report_files(
         results: all scores that were read.
         command: that made them.
     """
-    ending = "_oracle_selection" if comparison.oracle_selection else ""
     used = [run for grid in grids for run in grid.runs]
-    return {
-        f"table{ending}.md": markdown(grids, command).encode(),
-        f"table{ending}.tex": latex(grids, command).encode(),
-        f"table{ending}.csv": table_csv(grids, comparison),
-        f"scores{ending}.csv": results_csv(results),
-        f"sources{ending}.csv": sources_csv([*results, *used]),
+    content = {
+        ("table", "md"): markdown(grids, command).encode(),
+        ("table", "tex"): latex(grids, command).encode(),
+        ("table", "csv"): table_csv(grids, comparison),
+        ("scores", "csv"): results_csv(results),
+        ("sources", "csv"): sources_csv([*results, *used]),
     }
+    return {f"{file_name(name, comparison)}.{kind}": found for (name, kind), found in content.items()}
+
+
+def file_name(name: str, comparison: Comparison) -> str:
+    """Returns how a file of a report is called, without its ending; for oracle selection see `report_files`."""
+    return f"{name}_oracle_selection" if comparison.oracle_selection else name
 
 
 def wide_console() -> Console:

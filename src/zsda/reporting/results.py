@@ -21,7 +21,7 @@ from zsda.evaluation.records import (
     best_epochs,
     read_scores_file,
 )
-from zsda.reporting.run_scores import OF_EDITS, RunScores, Source, told_command
+from zsda.reporting.run_scores import OF_EDITS, Detail, RunScores, Source, told_command
 
 _log = logging.getLogger(__name__)
 
@@ -149,9 +149,14 @@ def _read(path: Path) -> dict[str, Any]:
     if path.stem == "epochs":
         stored: Evaluated = (of_epochs := read_scores_file(EpochsFile, path))
         epochs: dict[int | None, Mapping[str, Summary]] = {int(epoch): s for epoch, s in of_epochs.epochs.items()}
+        details: dict[str, Detail] = {}
     else:
         stored = of_last = read_scores_file(ScoresFile, path)
         epochs = {None: of_last.settings}
+        details = {
+            name: Detail(scores.iou, scores.confusion, path.parent, Path(stored.roots.get(name, "")), stored.scenes)
+            for name, scores in of_last.settings.items()
+        }
     return {
         "path": path,
         "evaluated_by": told_command(stored.provenance),
@@ -161,6 +166,7 @@ def _read(path: Path) -> dict[str, Any]:
         "files": stored.files,
         "generated_sets": stored.generated_sets,
         "left_out": len(stored.left_out),
+        "details": details,
         "epochs": {
             epoch: {name: _told_scores(scores) for name, scores in settings.items()}
             for epoch, settings in epochs.items()
@@ -184,6 +190,8 @@ def _of_run(run: RunFolder, oldest_first: Sequence[dict[str, Any]], select_by: s
         size=next(iter(owner.values()))["size"],
         files={name: stored["files"][name] for name, stored in owner.items()},
         generated_sets={n: stored["generated_sets"][n] for n, stored in owner.items() if n in stored["generated_sets"]},
+        details={name: stored["details"][name] for name, stored in owner.items() if name in stored["details"]},
+        left_out=sum({stored["path"]: stored["left_out"] for stored in owner.values()}.values()),
     )
     source_of = _source(run, list(owner.values()))
 

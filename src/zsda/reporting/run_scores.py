@@ -5,6 +5,7 @@ import io
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from zsda.core.records import printable
@@ -31,6 +32,25 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Detail:
+    """What is known of one setting beyond its scores.
+
+    Attributes:
+        iou: class -> share of 1; None is undefined.
+        confusion: pixels, a row for each labelled class, a column for each predicted one and for none.
+        folder: of the evaluation.
+        root: where the images lay.
+        scenes: file in the folder that tells of single scenes -> its digest.
+    """
+
+    iou: Mapping[str, float | None]
+    confusion: Sequence[Sequence[int]]
+    folder: Path
+    root: Path
+    scenes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class RunScores:
     """What one run reached.
 
@@ -54,6 +74,8 @@ class RunScores:
         network: its class and backbone.
         phase: after which it was scored; empty for the last.
         source: what the scores are from.
+        details: setting -> more of it; none of chosen epochs.
+        left_out: how many damaged files its scores lack.
     """
 
     run: str
@@ -74,6 +96,8 @@ class RunScores:
     network: str = ""
     phase: str = ""
     source: Source = Source("", "", ())
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def label(self) -> str:

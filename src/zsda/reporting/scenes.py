@@ -11,10 +11,10 @@ from zsda.data.classes import find_classes
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.labels import CITYSCAPES
+from zsda.data.panels import LabelMap, Panel, write_picture_sheet
 from zsda.data.set_names import ORACLE
 from zsda.evaluation.inference import ResizedInference, predict_images
 from zsda.models.weights import load_trained
-from zsda.reporting.panels import LabelMap, Panel, write_picture_sheet
 
 _LEGIBLE = 256  # pixels, the width from which a street scene can be made out
 

@@ -17,6 +17,8 @@ from zsda.core.runs import PhaseFolder
 from zsda.models.weights import save_weights
 from zsda.training.callbacks import AfterStep, EpochLines, KeepEpochs, ProgressBar, StepLimit
 from zsda.training.checkpoints import Checkpoints, Resumption, RotatingCheckpoints
+from zsda.training.loggers import shows_pictures
+from zsda.training.panels import Panels
 from zsda.training.soundness import Soundness
 from zsda.training.task import TrainingTask
 
@@ -42,7 +44,7 @@ class Engine:
 
     Attributes:
         trainer: makes Lightning trainers.
-        loggers: make loggers in a folder.
+        loggers: make loggers in the folder of a phase.
         every_steps: between two checkpoints within an epoch; see `Checkpoints`.
         every_minutes: the same in minutes.
         keep: which epochs' weights stay: ``last``, ``all``, or a number N, those after every N-th and the last.
@@ -161,6 +163,9 @@ def _compiled(task: TrainingTask) -> Iterator[None]:
 def _trainer(length: Length, seed: int, engine: Engine, folder: PhaseFolder, watching: Sequence[Callback]) -> L.Trainer:
     loggers = [make(save_dir=folder.path) for make in engine.loggers]
     callbacks: list[Callback] = [LearningRateMonitor()] if loggers else []
+    showing = [logger for logger in loggers if shows_pictures(logger)]
+    if showing:
+        callbacks.append(Panels(showing))
     if engine.keep != "last":
         callbacks.append(KeepEpochs(folder, 1 if engine.keep == "all" else int(engine.keep)))
     if length.unit == "step":

@@ -11,6 +11,7 @@ from zsda.data.labels import CITYSCAPES, ClassSet
 from zsda.evaluation.inference import ResizedInference
 from zsda.evaluation.metrics import SetScores
 from zsda.evaluation.protocols import PROTOCOLS
+from zsda.training.panels import Watched
 from zsda.training.schedules import Schedule
 from zsda.training.task import TrainingTask
 
@@ -56,12 +57,15 @@ class SegmentationTask(TrainingTask):
         """Maps normalised images [B, 3, H, W] to logits."""
         return self.model(images.contiguous(memory_format=self._format))
 
-    def validation_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> None:
-        """Scores a batch of a watched set."""
-        if self.faults.take(batch):
-            images = batch["image"]
-            predictions = ResizedInference(images.shape[-2:]).labels(self, images)
-            self._scores.update(dataloader_idx, predictions, batch["mask"])
+    def validation_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> Watched | None:
+        """Scores a batch of a watched set, and returns what can be shown of it, if it holds anything good."""
+        if not self.faults.take(batch):
+            return None
+        images, masks = batch["image"], batch["mask"]
+        predictions = ResizedInference(images.shape[-2:]).labels(self, images)
+        self._scores.update(dataloader_idx, predictions, masks)
+        name = self._scores.sets[dataloader_idx]
+        return {"set": name, "images": images, "predictions": predictions, "labels": masks, "classes": self.classes}
 
     def on_validation_epoch_end(self) -> None:
         """Logs ``val/<set>/miou`` for every watched set."""

@@ -124,7 +124,7 @@ def generated_samples(
 
 def _warn_of_changed(root: Path, made_of: Mapping[Path, Path]) -> None:
     """Warns of images that are not what the manifest tells of them, or whose source is not; a set without one is from elsewhere."""
-    lines = {str(line.get("source")): line for line in _manifest(root)}
+    lines = {str(line.get("source")): line for line in manifest_lines(root)}
     known = {image: lines[path] for image in made_of if (path := image.relative_to(root).as_posix()) in lines}
     contents = content_digests(path for image in known for path in (image, made_of[image]))
     changed = [
@@ -139,7 +139,7 @@ def _warn_of_changed(root: Path, made_of: Mapping[Path, Path]) -> None:
         )
 
 
-def _manifest(root: Path) -> Iterator[dict[str, Any]]:
+def manifest_lines(root: Path) -> Iterator[dict[str, Any]]:
     """Yields what can be read of it; what cannot is told where it is needed."""
     with suppress(OSError):
         for line in read_regular(root / "manifest.jsonl").splitlines():

@@ -6,14 +6,14 @@ Paths count from the root of the set. An empty ``mask_name`` stands for no label
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from zsda.core.errors import DataError
 from zsda.core.files import read_regular
-from zsda.core.records import first_fault, printable
+from zsda.core.records import first_fault, is_below, printable
 from zsda.data.samples import WAY_OUT, Sample, is_there, with_labels
 
 _MOST_BYTES = 64 * 2**20
@@ -55,7 +55,7 @@ def read_list(path: Path) -> list[Listed]:
     if not listed:
         raise DataError(f"{path}: the list is empty; {_EXPECTED}")
     names = (name for frame in listed for name in (frame.image_name, frame.mask_name))
-    leaving = next((name for name in names if PurePath(name).is_absolute() or ".." in PurePath(name).parts), None)
+    leaving = next((name for name in names if not is_below(name)), None)
     if leaving is not None:
         raise DataError(f"{path}: {printable(leaving)} lies outside the set; expected paths from its root, without ..")
     return listed

@@ -4,7 +4,7 @@ from PIL import Image
 
 from zsda.data.classes import find_classes
 from zsda.data.labels import CITYSCAPES
-from zsda.reporting.panels import LabelMap, picture_sheet, write_picture_sheet
+from zsda.data.panels import LabelMap, picture_sheet, write_picture_sheet
 
 PHOTO = np.full((4, 8, 3), (200, 10, 60), np.uint8)
 LABELS = np.array([[10] * 4 + [255] * 4] * 4, np.uint8)
