@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -118,6 +119,34 @@ def test_several_runs_are_scored_each_once(zsda, trained, evaluated, world_with_
     }
 
 
+SPOIL = {
+    "run.json: holds no JSON object": lambda run: (run / "run.json").write_text("[]"),
+    "target/phase.json: it names no": lambda run: (run / "target/phase.json").write_text("{}"),
+    "target/weights.safetensors is gone": lambda run: (run / "target/weights.safetensors").unlink(),
+    "target/weights.safetensors is not what its training wrote": lambda run: (
+        run / "target/weights.safetensors"
+    ).write_bytes(b"x"),
+}
+
+
+@pytest.mark.parametrize("said", SPOIL)
+def test_a_damaged_run_does_not_keep_the_others_from_being_scored(
+    zsda, trained, evaluated, world_with_sets, tmp_path, said
+):
+    folder = tmp_path / "several"
+    spoilt, _ = runs = [folder / f"runs/night_sdgpa_seed{seed}" for seed in (1, 2)]
+    for run in runs:
+        shutil.copytree(trained / "runs" / RUN, run)
+    SPOIL[said](spoilt)
+    words = ["setting=[day,night]", f"data_root={world_with_sets}", "trainer=cpu", "machine.num_workers=0"]
+    result = zsda("eval", "run=*", *words, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert re.search(f"skipped: \\S*night_sdgpa_seed1/{re.escape(said)}", result.stdout)
+    assert "scored before, read from runs/night_sdgpa_seed2" in result.stdout
+    shutil.rmtree(runs[1])
+    assert "none of the" in one_line(zsda("eval", "run=*", *words, cwd=folder))
+
+
 def test_the_best_kept_epoch_is_named_as_oracle_selection_and_reported_so(zsda, trained, world_with_sets, tmp_path):
     """Of two runs that match, one kept an epoch; here it holds what its first phase left."""
     folder = tmp_path / "epochs"
@@ -203,7 +232,7 @@ def test_a_foreign_label_id_ends_the_evaluation(zsda, trained, copied_world, tmp
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["+settings={my day:1}"], "setting=my day cannot name a folder"),
+        (["+settings={my day:1}"], "setting=my day; expected a name for a folder"),
         (["run=nothing"], "holds no run of zsda.train"),
         (["run=[night_*,snow_*]"], f"no run under runs matches snow_*; there is {RUN}"),
         (["run=*", "phase=third"], "none of the runs that match * could be used"),

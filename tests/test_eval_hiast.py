@@ -137,12 +137,12 @@ def test_a_published_checkpoint_is_scored_as_the_published_code_does(
     [
         (["mirror=true"], "mirror=true sums probabilities, which protocol=sdgpa does not; expected protocol=hiast"),
         (["protocol=full", "scales=[[8,16]]"], "scales=[[8, 16]] sums probabilities, which protocol=full does not"),
-        (["protocol=hiast", "scales=[8,16]"], "scales=[8, 16]; expected a list of heights and widths in pixels"),
+        (["protocol=hiast", "scales=[8,16]"], "scales=[8,16]; expected a list of heights and widths in pixels"),
         (["protocol=hiast", "mirror=no"], "mirror=no; expected true or false"),
         (["masks=off"], "masks=off; expected true or false"),
         (["epochs=1"], "epochs=1; expected last or all"),
         (["protocol=hiast_mirror"], "protocol=hiast_mirror is the name of a result; give protocol=hiast mirror=true"),
-        (["protocol=hiast", "size=[8,0]"], "size=[8, 0]; expected height and width in pixels"),
+        (["protocol=hiast", "size=[8,0]"], "size=[8,0]; expected height and width in pixels"),
     ],
 )
 def test_bad_choices_get_one_line(zsda, world, words, message):

@@ -1,6 +1,7 @@
 """``python -m zsda.generate`` as a user runs it: photographs in the Cityscapes layout, a genuine tiny pipeline."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -15,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import one_line, run
+from tests.conftest import SMALL_MODEL, one_line, run
 from tests.generation.conftest import draw_cityscapes, truncate
 from tests.pipeline import make_pipeline
 from zsda.core.config import build, conf_dir
@@ -164,6 +165,60 @@ def test_a_set_is_a_cityscapes_root_for_other_code(editor, folder, tmp_path):
     assert len(GeneratedSet(folder / "data", "night", "target", Cityscapes(folder / "data/cityscapes", "val"))) == 2
 
 
+def test_sets_lie_where_generated_root_says_and_their_links_hold(editor, folder):
+    """Also behind a link, from where the way to the data is another one."""
+    (folder / "disk/of/its/own").mkdir(parents=True)
+    (folder / "sets").symlink_to(folder / "disk/of/its/own")
+    words = ["domain=night", "recipe=[target]", "editor.steps=1", "cityscapes_root=true", "generated_root=sets"]
+    result = generate(folder, editor, *words)
+    assert result.returncode == 0, result.stderr
+    assert "night_target: 12 made, 0 were there already, in sets/night_target" in result.stdout
+    assert [path.name for path in (folder / "data").iterdir()] == ["cityscapes"]
+    for split, count in (("train", 12), ("val", 2)):
+        root = folder / "sets/night_target_cityscapes"
+        assert len(torchvision.datasets.Cityscapes(root, split, target_type="semantic")) == count
+    again = generate(folder, editor, *words)
+    assert again.returncode == 0, again.stderr
+
+
+def test_names_that_are_no_utf8_and_hidden_twins_go_through_all_commands(editor, tmp_path):
+    """As an old archive unpacks them, and as a Mac leaves them beside every file."""
+    city = os.fsdecode(b"k\xf6ln")
+    root = draw_cityscapes(tmp_path / "data/cityscapes", train=4, val=2)
+    for split in root.glob("*/*"):
+        first = min(split.iterdir())
+        first.rename(first.with_name(city))
+    for path in list(root.rglob("*.png")):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7" + bytes(100))
+    (root / "leftImg8bit/train/.hidden").mkdir()
+
+    def call(command, *words):
+        result = run(command, "trainer=cpu", *words, cwd=tmp_path)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    edit = [word for word in SMALL if word not in ("editor.steps=6", "trainer=cpu")]
+    edit += [f"editor.model={editor}", "domain=night", "editor.steps=1", "recipe=[target]"]
+    assert "night_target: 4 made" in call("generate", *edit)
+    assert "night_target: 0 made, 4 were there already" in call("generate", *edit)
+    call("generate", *edit, "split=val")
+    train = ["data.transform.size=[32,64]", "data.transform.crop=null", "data.batch_size=2", "machine.num_workers=0"]
+    one = ["method=target_only", "domain=night", "~method.phases.target.epochs", "+method.phases.target.steps=1"]
+    told = call(
+        "train", *one, "method.phases.target.horizon=1", *train, *SMALL_MODEL, "model.pretrained=false", "name=a"
+    )
+    assert "4 scenes" in told
+    words = ["machine.num_workers=0", "masks=true", "edits_of=night"]
+    call("eval", "setting=[day,edited]", "run=a", *words)
+    scores = json.loads((tmp_path / "runs/a/eval/day+edited_sdgpa/scores.json").read_text())
+    assert scores["images"] == {"day": 2, "edited": 2}
+    report = run("report", "runs=a", "against=[]", cwd=tmp_path)
+    assert report.returncode == 0, report.stdout + report.stderr
+    seen = ["images=4", "text_guidance=[3]", "image_guidance=[1.5]", "layout.run=a", "keep=0.0"]
+    call("preview", *edit, *seen)
+    assert "k\\udcf6ln" in (tmp_path / "runs/preview/night/preview.csv").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("link", ["leftImg8bit/val", "leftImg8bit/val/aachen"])
 def test_nothing_is_written_through_a_link(editor, folder, link):
     """A set whose val was linked to the originals by hand, as the published code does."""
@@ -286,14 +341,21 @@ def test_an_editor_that_overflows_leaves_no_black_images_behind(editor, folder):
     [
         (["domain=nihgt"], "Could not find 'domain/nihgt'"),
         (["domain=night", "recipe=[]"], "which recipe? give recipe=intermediate, target, whole"),
-        (["domain=night", "canvas=256"], "canvas=256, patches [64,64]; expected width and height in pixels"),
+        (["domain=night", "canvas=256"], "canvas=256; expected width and height in pixels"),
         (["domain=night", "domain.text_guidance=abc"], "domain.text_guidance=abc; expected a number above 1"),
         (["domain=night", "seed=abc"], "seed=abc; expected a whole number"),
-        (["domain=custom", "domain.prompt=a, b"], "domain.prompt has several values; a text with a comma needs quotes"),
-        (["domain=custom", "domain.prompt=it's dark"], "apostrophes needs quotes of its own"),
+        (["domain=custom", "domain.prompt=' '"], 'expected a sentence, domain.prompt="..."'),
+        (
+            ["domain=custom", "domain.prompt=it's dark, and wet", "data_root=elsewhere"],
+            "no folder elsewhere/cityscapes",
+        ),
         ([], "which domain? give domain=custom, fog, game, night, rain, snow"),
         (["domain=custom"], 'domain=custom needs domain.prompt="..."'),
         (["domain=night", "data_root=elsewhere"], "no folder elsewhere/cityscapes; expected leftImg8bit/train"),
+        (
+            ["domain=night", "editor.model=nowhere/at/all"],
+            "editor.model=nowhere/at/all: no such folder; give editor.model=",
+        ),
         (["domain=night", "editor.model=data"], "editor.model=data: no pipeline, model_index.json is missing"),
         (["domain=night", "canvas=[120,60]", "patch_size=60"], "the editor works on multiples of 8, e.g. 56x56"),
     ],

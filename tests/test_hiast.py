@@ -202,7 +202,7 @@ def without_places(phases):
         name: {
             key: value
             for key, value in own.items()
-            if key.rpartition(".")[2] not in idle and not key.startswith("data.validation")
+            if key.rpartition(".")[2] not in idle and not key.startswith(("data.validation", "data.watch"))
         }
         for name, own in phases.items()
     }

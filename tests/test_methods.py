@@ -159,7 +159,7 @@ def test_a_frame_of_gta5_with_a_label_of_another_size_is_named(configs, sources,
 
 def test_unlabelled_images_that_no_phase_reads_are_refused(zsda, world):
     words = ["method=source_only", f"data_root={world}", "trainer=cpu", "model=smp", "model.encoder=none_such"]
-    result = zsda("train", *words, "data=gta5", "unlabelled=fog")
+    result = zsda("train", *words, "data=gta5", "data.batch_size=2", "unlabelled=fog")
     assert result.returncode == 2
     assert "unlabelled= names images that no phase reads; give data=NAME_unpaired" in one_line(result)
     result = zsda("train", *words, "data=gta5_unpaired", "unlabelled=fog", "unlabelled.images.split=val")

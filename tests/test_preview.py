@@ -80,7 +80,7 @@ def test_a_sentence_of_ones_own_goes_all_the_way(world_with_sets, editor, tmp_pa
         ([], "which domain? give domain=custom, fog"),
         (["domain=custom"], 'domain=custom needs domain.prompt="..."'),
         (["domain=snow", "recipe=[target,whole]"], "a preview shows one, expected for example recipe=[target]"),
-        (["domain=snow", "keep=60"], "keep=60; expected a share, a number from 0 to 1"),
+        (["domain=snow", "keep=60"], "keep=60; expected a number from 0 to 1"),
         (
             ["domain=snow", "text_guidance=[9,0.5]", "data_root=DATA", "canvas=[128,64]", "patch_size=64"],
             "expected a number above 1",

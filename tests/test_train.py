@@ -111,17 +111,24 @@ def test_other_settings_never_continue_a_run(zsda, trained, own_configs, world_w
     assert f"other settings ({change}); give the new one another name=" in one_line(result)
 
 
-@pytest.mark.parametrize("how", ["moved", "relative", "linked"])
+@pytest.mark.parametrize("how", ["moved", "relative", "linked", "sets apart"])
 def test_where_the_data_lies_does_not_matter(zsda, trained, own_configs, copied_world, tmp_path, how):
     shutil.copytree(trained / "runs", tmp_path / "work/runs")
     if how == "linked":
         (tmp_path / "link").symlink_to(copied_world)
-    root = {"moved": copied_world, "relative": "../data", "linked": tmp_path / "link"}[how]
-    result = zsda("train", *words(own_configs, root))
+    apart = []
+    if how == "sets apart":
+        for place in copied_world.glob("night_*"):
+            (tmp_path / "sets").mkdir(exist_ok=True)
+            place.rename(tmp_path / "sets" / place.name)
+        apart = ["generated_root=../sets"]
+    root = {"relative": "../data", "linked": tmp_path / "link"}.get(how, copied_world)
+    result = zsda("train", *words(own_configs, root, *apart))
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("finished before, skipped") == 2
     starts = json.loads((tmp_path / "work/runs" / RUN / "run.json").read_text())["starts"]
     assert len({start["data_root"] for start in starts}) == 2
+    assert starts[-1]["generated_root"] == str(tmp_path / "work/../sets" if apart else starts[-1]["data_root"])
 
 
 @pytest.mark.parametrize(
@@ -251,7 +258,11 @@ def test_a_run_that_is_told_to_end_says_so_goes_on_and_ends_the_same(
         ("", ["data_root=nowhere"], "cityscapes: no folder nowhere/cityscapes; expected leftImg8bit/train"),
         ("night_target", [], "night_target: no folder"),
         ("", ["model.weights=nothing.pth"], "no weights at nothing.pth"),
-        ("", ["method.phases.target.horizon=0"], "expected whole numbers, 1 <= length <= horizon"),
+        (
+            "",
+            ["method.phases.target.horizon=0"],
+            "method.phases.target.horizon=0; expected a whole number of at least 1",
+        ),
         ("", ["trainer=gpu", "machine.accelerator=tpu"], "trainer:"),
         (
             "",
@@ -261,7 +272,7 @@ def test_a_run_that_is_told_to_end_says_so_goes_on_and_ends_the_same(
         ("", ["machine.devices=2", "machine.strategy=ddp"], "data.batch_size=2 on 2 devices leaves one scene each"),
         ("", ["published=dusk"], "dusk"),
         ("", ["data.cache=often"], "data.cache=often; expected true or false"),
-        ("", ["data.cache=true", "machine.cache_gb=0"], "machine.cache_gb=0; expected a positive number"),
+        ("", ["data.cache=true", "machine.cache_gb=0"], "machine.cache_gb=0; expected a number above 0"),
         ("", ["profile=much"], "profile=much; expected true or false"),
     ],
 )
@@ -358,6 +369,38 @@ def test_source_only_needs_no_domain_and_any_library_network_trains(zsda, world,
     assert (run / "source/weights.safetensors").is_file()
     header = json.loads((run / "run.json").read_text())["header"]
     assert (header["source_setting"], header["target"], header["domain"]) == ("day", None, None)
+
+
+SWIN = [
+    "model=smp", "model.architecture=unet", "model.encoder=tu-swin_tiny_patch4_window7_224", "model.pretrained=false",
+    "method=source_only", "~method.phases.source.epochs", "+method.phases.source.steps=1", "method.phases.source.horizon=1",
+    "data.batch_size=2", "machine.num_workers=0", "trainer=cpu",
+]  # fmt: skip
+
+
+def test_an_encoder_made_for_one_size_is_trained_and_scored_at_others(zsda, world):
+    sizes = ["data.transform.size=[64,128]", "data.transform.crop=[32,96]"]
+    result = zsda("train", *SWIN, *sizes, f"data_root={world}", "name=a")
+    assert result.returncode == 0, result.stderr
+    words = ["setting=day", "run=a", f"data_root={world}", "trainer=cpu", "machine.num_workers=0"]
+    result = zsda("eval", *words, "size=[96,160]")
+    assert result.returncode == 0, result.stderr
+    refused = one_line(zsda("eval", *words, "size=[96,150]", "out=other"))
+    assert "size=[96,150]: the network cannot take images of that size" in refused
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        (["data.transform.size=[64,128]", "data.transform.crop=[30,96]"], "data.transform.crop=[30,96]: "),
+        (["data.transform.size=[62,128]", "data.transform.crop=[32,96]"], "data.transform.size=[62,128]: "),
+    ],
+)
+def test_a_size_that_the_network_cannot_take_is_told_before_anything_is_begun(zsda, world, tmp_path, sizes, told):
+    result = zsda("train", *SWIN, *sizes, f"data_root={world}", "name=a")
+    assert result.returncode == 2
+    assert told in one_line(result)
+    assert not (tmp_path / "work/runs").exists()
 
 
 SMALL = [

@@ -5,6 +5,7 @@ import sys
 from zsda import __version__
 
 COMMANDS = {
+    "check": "looks for mistakes in your data, and tells all of them at once",
     "preview": "shows what the editor makes of a few images at several scales",
     "generate": "edits source images into the condition that a sentence describes",
     "train": "adapts a network along the phases of a method",

@@ -3,7 +3,6 @@
 from omegaconf import DictConfig
 
 from zsda.core.command import command
-from zsda.core.config import check_flags
 from zsda.core.errors import StoreError
 from zsda.core.files import cache_folder, describe_os_error
 
@@ -16,7 +15,6 @@ def main(config: DictConfig) -> None:
     from rich.console import Console
     from rich.filesize import decimal
 
-    check_flags(config, "clear")
     try:
         folder = cache_folder() / "images"
     except RuntimeError as error:

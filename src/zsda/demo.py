@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from zsda.core.command import choices, command, own_folders
-from zsda.core.config import build, conf_dir, seed_of
+from zsda.core.config import build, conf_dir
 from zsda.core.errors import ConfigError, ZsdaError
+from zsda.core.files import check_writable
 
 _FOR_ALL = ("world.", "trainer=", "trainer.", "machine.")
 
@@ -24,6 +25,8 @@ def main(config: DictConfig) -> None:
     """Generates, trains, evaluates and compares; writes ``report/``, ``sheet.png`` and ``summary.json`` into runs_root."""
     domain, root = _check(config), Path(config.runs_root)
     runs = {"source_2x": f"day_source_2x_seed{config.seed}", "sdgpa": f"{domain}_sdgpa_seed{config.seed}"}
+    check_writable("runs_root", root)
+    check_writable("data_root", Path(config.data_root))
     console, seconds = Console(), dict[str, float]()
     with _step(console, seconds, "world", "The world: a rendered city, by day and as it really looks otherwise"):
         build(config.world.prepare, **_scenes(config))
@@ -51,15 +54,12 @@ def main(config: DictConfig) -> None:
 
 
 def _check(config: DictConfig) -> str:
-    seed_of(config)
     settings, domains = ({path.stem for path in (conf_dir() / group).glob("*.yaml")} for group in ("setting", "domain"))
     scored = sorted(settings & domains)
     if config.domain.name not in scored:
         raise ConfigError(f"domain={config.domain.name} has no images to compare with; expected {', '.join(scored)}")
     if not (config.world.prepare and config.world.editor):
         raise ConfigError(f"world={choices()['world']} has no renders or no editor; expected world=miniature")
-    if not isinstance(config.rows, int) or config.rows < 1:
-        raise ConfigError(f"rows={config.rows}; expected a whole number of at least 1")
     return str(config.domain.name)
 
 

@@ -5,7 +5,8 @@ import logging
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.command import command
-from zsda.core.files import file_digest, remove_parts
+from zsda.core.files import check_writable, file_digest, remove_parts
+from zsda.core.networks import chosen_network
 
 _log = logging.getLogger(__name__)
 
@@ -13,14 +14,16 @@ _log = logging.getLogger(__name__)
 @command("export")
 def main(config: DictConfig) -> None:
     """Writes ``weights.safetensors``, ``network.onnx`` and ``export.json``."""
-    from zsda.core.networks import chosen_network
+    trained = chosen_network(config, "export")
+    check_writable("out", trained.out)
+
     from zsda.data.classes import find_classes
     from zsda.models.portable import check_formats, export_network
     from zsda.models.weights import load_trained
 
     formats = list(config.format) if OmegaConf.is_list(config.format) else [str(config.format)]
     check_formats(formats)
-    trained = chosen_network(config, "export")
+    trained.check(trained.weights)
     source = {"of": trained.title, "weights": str(trained.weights), "weights_digest": file_digest(trained.weights)}
     names = find_classes(trained.classes).names
     remove_parts(trained.out)

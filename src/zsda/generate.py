@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, build_domain, build_machine, build_recipes, seed_of
+from zsda.core.config import build, build_domain, build_machine, build_recipes
+from zsda.core.errors import Gathered
+from zsda.core.files import check_writable
 from zsda.core.locks import owned
 from zsda.core.networks import layout_network
 from zsda.data.set_names import set_name
+from zsda.generation.editors.pipelines import EDITOR, check_model
 
 if TYPE_CHECKING:
     from zsda.generation.domains import Domain
@@ -24,11 +27,16 @@ _log = logging.getLogger(__name__)
 @command("generate")
 def main(config: DictConfig) -> None:
     """Makes, or completes, one generated set for each recipe."""
-    domain, recipes = build_domain(config), build_recipes(config)
-    seed_of(config)
-    roots = [Path(config.data_root) / set_name(domain.name, recipe.name) for recipe in recipes]
+    domain, leads = build_domain(config), process_rank() == 0
+    check_writable("generated_root", *([Path(config.generated_root)] if leads else []))
+    if config.editor.get("_target_") == EDITOR:
+        check_model(str(config.editor.model))
+    recipes = build_recipes(config)
+    roots = [Path(config.generated_root) / set_name(domain.name, recipe.name) for recipe in recipes]
     # Before the slow imports, and by one process for all: who comes second must not wait long to be told.
-    with owned(*(roots if process_rank() == 0 else [])):
+    own = roots if leads else []
+    check_writable("generated_root", *own)
+    with owned(*own):
         _generate(config, domain, dict(zip(roots, recipes, strict=True)))
 
 
@@ -36,7 +44,12 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
     from zsda.data.datasets.cityscapes import Cityscapes
 
     build(config.world.prepare)
-    source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)  # a wrong folder, before the slow imports
+    gathered = Gathered()  # what most mistakes are in, before the slow imports
+    with gathered.gather():
+        source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
+    with gathered.gather():
+        layout = layout_network(config.layout, config.model, config.world.size, Path(config.runs_root))
+    gathered.conclude()
 
     from lightning.pytorch.callbacks import RichProgressBar
 
@@ -56,7 +69,7 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
         enable_checkpointing=False,
     )
     trainer = make_trainer(callbacks=[StoreWriter(), RichProgressBar(leave=True)])
-    judge = LayoutJudge.of(layout_network(config.layout, config.model, config.world.size, Path(config.runs_root)))
+    judge = LayoutJudge.of(layout)
     chosen = {
         root: SourcePatches(source, recipe, domain, config.seed, config.limit) for root, recipe in recipes.items()
     }

@@ -7,8 +7,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsda.core.command import command, own_words
-from zsda.core.config import build, build_domain, build_machine, build_recipes, seed_of
-from zsda.core.errors import ConfigError
+from zsda.core.config import build, build_domain, build_machine, build_recipes
+from zsda.core.errors import ConfigError, Gathered
+from zsda.core.files import check_writable
+from zsda.generation.editors.pipelines import EDITOR, check_model
 
 _log = logging.getLogger(__name__)
 
@@ -19,30 +21,38 @@ _REPLACED = ("domain.text_guidance", "domain.image_guidance", "editor.steps")
 @command("preview")
 def main(config: DictConfig) -> None:
     """Edits a few images with a grid of scales; writes ``preview.png`` and ``preview.csv``."""
-    domain, recipes, seed = build_domain(config), build_recipes(config), seed_of(config)  # before the slow imports
+    # Before the slow imports.
+    domain, seed = build_domain(config), config.seed
+    check_writable("out", Path(config.out))
+    if config.editor.get("_target_") == EDITOR:
+        check_model(str(config.editor.model))
+    recipes = build_recipes(config)
     if len(recipes) != 1:
         raise ConfigError(f"recipe={list(config.recipes)}; a preview shows one, expected for example recipe=[target]")
-    if not isinstance(config.keep, int | float) or not 0 <= config.keep <= 1:
-        raise ConfigError(f"keep={config.keep}; expected a share, a number from 0 to 1")
+
+    from zsda.core.networks import layout_network
+    from zsda.data.datasets.cityscapes import Cityscapes
+
+    build(config.world.prepare)
+    gathered = Gathered()
+    with gathered.gather():
+        source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
+    with gathered.gather():
+        layout = layout_network(config.layout, config.model, config.world.size, Path(config.runs_root))
+    gathered.conclude()
 
     from rich.console import Console
     from rich.progress import Progress
 
     from zsda.core.files import remove_parts, write_atomic
-    from zsda.core.networks import layout_network
-    from zsda.data.datasets.cityscapes import Cityscapes
-    from zsda.data.samplers import check_loading
     from zsda.evaluation.layout import LayoutJudge
     from zsda.generation.preview import Previewer, Trial, around, choose, grid, read_images
     from zsda.reporting.contact import trials_csv, trials_table, write_contact_sheet
     from zsda.reporting.formats import wide_console
 
     (recipe,) = recipes
-    check_loading(config.batch_size, 0)
-    build(config.world.prepare)
-    source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
     device = build_machine(config).trainer(logger=False, enable_checkpointing=False).strategy.root_device
-    judge = LayoutJudge.of(layout_network(config.layout, config.model, config.world.size, Path(config.runs_root)))
+    judge = LayoutJudge.of(layout)
     if judge is not None:
         judge.network.to(device)
     images = read_images(source, config.images, recipe, judge)

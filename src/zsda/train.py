@@ -6,12 +6,15 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, build_machine, build_network, build_phases, check_fits, seed_of
-from zsda.core.errors import ConfigError
-from zsda.core.files import check_folder_name
+from zsda.core.config import build, build_machine, build_network, build_phases, check_fits
+from zsda.core.errors import ConfigError, Gathered
+from zsda.core.files import check_writable
+from zsda.core.listing import check_training_data
 from zsda.core.locks import owned
 from zsda.core.provenance import provenance
+from zsda.core.resources import located
 from zsda.core.runs import RunFolder
+from zsda.core.trained import check_weights
 
 _log = logging.getLogger(__name__)
 
@@ -19,21 +22,28 @@ _log = logging.getLogger(__name__)
 @command("train")
 def main(config: DictConfig) -> float | None:
     """Trains, and returns the mIoU on the first watched set."""
-    check_folder_name("name", config.name)
-    seed_of(config)
-    run = RunFolder(Path(config.runs_root) / str(config.name))
+    run = RunFolder(Path(config.runs_root) / config.name)
     # Before the slow imports, and by one process for all: who comes second must not wait long to be told.
-    with owned(*([run.path] if process_rank() == 0 else [])):
+    own = [run.path] if process_rank() == 0 else []
+    check_writable("runs_root", *own)
+    with owned(*own):
         return _train(config, run)
 
 
 def _train(config: DictConfig, run: RunFolder) -> float | None:
-    # What most mistakes are in, before the slow imports, and before a world is rendered.
+    # What most mistakes are in, before the slow imports.
     check_fits(config)
-    if config.world.prepare is None and "source" in config.data:
-        build(config.data.source)
-    if "transform" in config.data:
-        build(config.data.transform)
+    wrong = Gathered()
+    if config.model.get("weights") is not None:
+        with wrong.gather():
+            check_weights(located(config.model.weights))
+    if config.world.prepare is not None:
+        wrong.conclude()  # before a world is rendered
+        build(config.world.prepare)
+    if process_rank() == 0:  # the others list the same once more when they build their phases
+        with wrong.gather():
+            check_training_data(config)
+    wrong.conclude()
 
     import lightning as L
 
@@ -41,11 +51,10 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     from zsda.adaptation.weights import check_taken, taken_phases
     from zsda.core.departures import departures
     from zsda.core.recording import Trained, training_record
-    from zsda.core.resources import located
+    from zsda.models.sizes import check_sizes
     from zsda.models.weights import load_start_weights
     from zsda.training.fit import Engine
 
-    build(config.world.prepare)
     L.seed_everything(config.seed, workers=True, verbose=False)
     machine = build_machine(config)
     phases = build_phases(config, machine.workers)
@@ -69,10 +78,18 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
     model = build_network(config.model, pretrained=before is None)
     if config.model.get("weights") is not None:
         load_start_weights(model, located(config.model.weights))
+    if process_rank() == 0:
+        check_sizes(model, facts.shown)
     names = [phase.name for phase in phases]
-    trained = Trained(names, machine.precision, taken=names[: len(taken)], **vars(facts))
+    trained = Trained(
+        names,
+        machine.precision,
+        taken=names[: len(taken)],
+        **{key: value for key, value in vars(facts).items() if key != "shown"},
+    )
     departed = departures(config, trained.unread)
-    start = {**provenance(), "data_root": str(Path(config.data_root).absolute())}
+    places = {key: str(Path(config[key]).absolute()) for key in ("data_root", "generated_root")}
+    start = {**provenance(), **places}
     record = training_record(config, trained)
     if before is not None and record.header is not None:
         check_taken(before, record.header)

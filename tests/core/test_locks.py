@@ -178,13 +178,22 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 COMMANDS = """
 import json, runpy, sys
-for words in json.loads(sys.argv[1]):
+commands, *heavy = sys.argv[1:]
+for words in json.loads(commands):
     sys.argv = words
     try:
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
-        print(end.code, sorted({"lightning", "diffusers", "transformers"} & set(sys.modules)))
+        print(end.code, sorted(set(heavy) & set(sys.modules)))
 """
+
+
+def started(folder, commands, *heavy):
+    """Runs commands one after the other; each ends with its code and which of the heavy packages were imported by then."""
+    words = [sys.executable, "-c", COMMANDS, json.dumps(list(commands)), *heavy]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
 SECOND = {
     "runs/a": ["zsda.train", "method=source_only", "name=a"],
     "runs/1.5": ["zsda.train", "method=source_only", "name=1.5", "world=miniature"],
@@ -199,8 +208,7 @@ def test_a_second_command_is_refused_before_anything_heavy_is_loaded(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     holders = {folder: hold(tmp_path / folder) for folder in SECOND}
     try:
-        command = [sys.executable, "-c", COMMANDS, json.dumps(list(SECOND.values()))]
-        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        result = started(tmp_path, SECOND.values(), "lightning", "diffusers", "transformers")
     finally:
         for holder in holders.values():
             holder.communicate("")
@@ -208,3 +216,33 @@ def test_a_second_command_is_refused_before_anything_heavy_is_loaded(tmp_path):
     for folder, holder in holders.items():
         assert f"{folder}: process {holder.pid} on" in result.stderr
         assert list((tmp_path / folder).iterdir()) == []
+
+
+WEIGHTS = "ckpt=pkg://zsda/miniature/weights/segmentation.safetensors"
+REFUSED = {
+    "file/sets cannot be written (Not a directory": ["zsda.generate", "domain=fog", "generated_root=file/sets"],
+    "give runs_root=FOLDER": ["zsda.train", "method=source_only", "runs_root=file/runs"],
+    "file/day cannot be written": ["zsda.eval", "setting=day", WEIGHTS, "model=miniature", "out=file/day"],
+    "file/a cannot be written": ["zsda.preview", "domain=fog", "out=file/a"],
+    "file/b cannot be written": ["zsda.export", WEIGHTS, "model=miniature", "out=file/b"],
+    "file/c cannot be written": ["zsda.report", "out=file/c"],
+    "editor.model=/nonexistent: no such folder": ["zsda.generate", "domain=fog", "editor.model=/nonexistent"],
+    "editor.model=empty: no pipeline, model_index.json is missing": [
+        "zsda.generate",
+        "domain=fog",
+        "editor.model=empty",
+    ],
+    "editor.model=nothing: no such folder": ["zsda.preview", "domain=fog", "editor.model=nothing"],
+}
+"""What is said -> a command that can be refused by its words."""
+
+
+def test_what_no_network_is_needed_to_see_is_told_before_torch_is_loaded(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    result = started(tmp_path, REFUSED.values(), "torch")
+    assert result.stdout == "2 []\n" * len(REFUSED), result.stdout + result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(REFUSED)
+    assert all(said in line for said, line in zip(REFUSED, lines, strict=True)), result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]

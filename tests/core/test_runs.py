@@ -69,6 +69,22 @@ def test_a_run_of_an_earlier_version_is_refused_in_one_line(tmp_path):
         RunFolder(path.parent).header()
 
 
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"settings": {"seed": [1]}}, r"settings.seed is \[1\], and 0 in its header"),
+        ({"choices": {}}, "choices is empty"),
+    ],
+)
+def test_a_run_that_contradicts_itself_is_refused(tmp_path, part, said):
+    path = make_run(tmp_path, "sdgpa", "fog", 0) / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **part}))
+    with pytest.raises(
+        StoreError, match=rf"run.json: {said}; it is none that this version of python -m zsda.train wrote"
+    ):
+        RunFolder(path.parent).header()
+
+
 def test_a_run_with_other_settings_is_refused(tmp_path):
     run = RunFolder(tmp_path / "run")
     claim(run, seed=1, data={"size": [1, 2]})

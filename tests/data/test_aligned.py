@@ -47,6 +47,18 @@ def batches(data, epoch=0):
     return [data.on_after_batch_transfer(batch, 0) for batch in loader]
 
 
+def test_renders_lie_apart_from_generated_sets(copied_world, tmp_path):
+    sets = tmp_path / "sets"
+    sets.mkdir()
+    for recipe in ("target", "intermediate"):
+        (copied_world / f"night_{recipe}").rename(sets / f"night_{recipe}")
+    apart = {"generated_root": sets, "rendered_root": copied_world}
+    data = views_data(copied_world, views=["oracle", "target", "intermediate"], watch=["source", "oracle"], **apart)
+    assert len(data.training_set) == 8
+    with pytest.raises(DataError, match="sets/night_oracle"):
+        views_data(copied_world, views=["oracle"], generated_root=sets)
+
+
 @pytest.mark.parametrize(
     "views", [["source"], ["source", "intermediate"], ["target", "intermediate"], ["source", "intermediate", "target"]]
 )

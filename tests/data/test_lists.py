@@ -31,6 +31,15 @@ def test_of_cityscapes_the_name_of_the_mask_says_how_it_counts(world, tmp_path, 
     assert (few[0]["mask"] == whole[5]["mask"]).all()
 
 
+def test_names_that_are_no_utf8_may_stand_in_a_list(copied_world, tmp_path):
+    root, odd = copied_world / "cityscapes", os.fsdecode(b"k\xf6ln")
+    for split in (root / "leftImg8bit/val", root / "gtFine/val"):
+        next(split.iterdir()).rename(split / odd)
+    whole = Cityscapes(root, "val")
+    subset = listed(tmp_path / "a.json", whole, [1])
+    assert [sample.key for sample in Cityscapes(root, "val", subset=subset).samples] == [whole.samples[1].key]
+
+
 def test_a_mask_of_cityscapes_that_counts_otherwise_is_named(world, tmp_path):
     subset = listed(
         tmp_path / "a.json", Cityscapes(world / "cityscapes"), [0], lambda p: str(p).replace("label", "instance")

@@ -55,10 +55,10 @@ def test_what_is_damaged_is_left_to_pillow(tmp_path):
         assert decode_plain(tmp_path / "b.png") is None
 
 
-def test_what_pillow_takes_for_a_bomb_is_left_to_it(tmp_path, monkeypatch):
-    path = saved(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)
-    assert decode_plain(path) is None
+@pytest.mark.parametrize(("most", "decoded"), [("0.0006", True), ("0.000599", False)])
+def test_what_has_too_many_pixels_is_not_decoded(tmp_path, monkeypatch, most, decoded):
+    monkeypatch.setenv("ZSDA_MOST_MEGAPIXELS", most)
+    assert (decode_plain(saved(tmp_path / "a.png")) is not None) == decoded
 
 
 def test_of_an_endless_file_no_more_is_read_than_its_pixels_need(tmp_path):

@@ -1,6 +1,8 @@
+import io
 import os
 import re
 import struct
+import warnings
 import zlib
 
 import cv2
@@ -9,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.layouts import stripes, write_robotcar_label, write_synthia_label
-from zsda.core.errors import DataError
+from zsda.core.errors import ConfigError, DataError
+from zsda.data import reader
 from zsda.data.classes import find_classes
 from zsda.data.labels import CITYSCAPES, CLASSES, TABLE
 from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
@@ -98,7 +101,6 @@ DAMAGED = {
     "cut off": lambda p: whole(p, slice(1500)),
     "without its end": lambda p: whole(p, slice(-12)),
     "few pixels": lambda p: p.write_bytes(png(8, 8, b"\0" * 49)),
-    "a giant": lambda p: p.write_bytes(png(40_000, 40_000, b"\0" * 49)),
     "too wide for OpenCV": lambda p: p.write_bytes(png(2**20 + 1, 1, bytes(1 + 6 * (2**20 + 1)))),
     "a JPEG": lambda p: Image.new("RGB", (8, 8)).save(p, format="JPEG"),
 }
@@ -127,13 +129,75 @@ def test_of_a_label_of_16_bits_no_more_is_read_than_the_image(tmp_path):
     assert FROM_DISK.label(tmp_path / "a.png", "synthiaIds", CITYSCAPES).shape == (64, 128)
 
 
-def test_an_image_too_large_to_be_decoded_is_damaged(tmp_path):
-    (tmp_path / "a.png").write_bytes(png(40_000, 40_000, b"\0" * 49, 8, 0))
+def jpeg(width, height):
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, "JPEG")
+    content = bytearray(buffer.getvalue())
+    place = content.index(b"\xff\xc0") + 5
+    content[place : place + 4] = struct.pack(">HH", height, width)
+    return bytes(content)
+
+
+GIANTS = {
+    "grey": ("labelIds", lambda w, h: png(w, h, b"\0" * 49, 8, 0)),
+    "RGB": ("labelIds", lambda w, h: png(w, h, b"\0" * 49, 8, 2)),
+    "16 bits": ("synthiaIds", lambda w, h: png(w, h, b"\0" * 49)),
+    "RGBA": ("robotcarIds", lambda w, h: png(w, h, b"\0" * 49, 8, 6)),
+    "JPEG": (None, jpeg),
+}
+
+
+@pytest.mark.parametrize("kind", GIANTS)
+@pytest.mark.parametrize(
+    ("width", "height", "found"), [(20_000, 9_000, 180), (40_000, 40_000, 1600), (8_000, 8_001, 65)]
+)
+def test_an_image_of_too_many_pixels_is_damaged(tmp_path, kind, width, height, found):
+    encoding, make = GIANTS[kind]
+    (tmp_path / "a.png").write_bytes(make(width, height))
+    message = re.escape(f"a.png: {width}x{height}, {found} megapixels; expected at most 64: make it smaller, or raise ")
     assert image_size(tmp_path / "a.png") is None
-    with pytest.raises(DamagedImageError, match="exceeds limit"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as Pillow warns of a bomb
+        for read in (FROM_DISK.image, FROM_DISK.pixels, FROM_DISK.size):
+            with pytest.raises(DamagedImageError, match=message):
+                read(tmp_path / "a.png")
+        if encoding is not None:
+            with pytest.raises(DamagedImageError, match=message):
+                FROM_DISK.label(tmp_path / "a.png", encoding, NINE)
+
+
+def test_the_first_of_two_headers_is_no_way_round_the_limit(tmp_path):
+    first = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 16, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(png(8, 8, b"\0" * 8 * 49, before=first))
+    with pytest.raises(DamagedImageError, match="20000x20000, 400 megapixels"):
+        FROM_DISK.label(tmp_path / "a.png", "synthiaIds", CITYSCAPES)
+
+
+@pytest.mark.parametrize("pixels", [(12_000, 8_000), (13_500, 14_000)])
+def test_the_limit_can_be_raised_above_those_of_pillow(tmp_path, monkeypatch, pixels):
+    monkeypatch.setenv("ZSDA_MOST_MEGAPIXELS", "200")
+    (tmp_path / "a.png").write_bytes(png(*pixels, b"\0" * 49, 8, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert image_size(tmp_path / "a.png") == pixels
+
+
+@pytest.mark.parametrize("text", ["", "many", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_none_is_named(tmp_path, monkeypatch, text):
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
+    monkeypatch.setenv("ZSDA_MOST_MEGAPIXELS", text)
+    for read in (FROM_DISK.image, image_size):
+        with pytest.raises(ConfigError, match=f"^ZSDA_MOST_MEGAPIXELS={text} in the environment; expected a positive"):
+            read(tmp_path / "a.png")
+
+
+def test_no_advice_of_a_library_is_passed_on(tmp_path):
+    """Pillow names the variable that would have to be raised to unpack it."""
+    bomb = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**24)))
+    whole = png(8, 8, b"\0" * 8 * 25, 8, 2)
+    (tmp_path / "a.png").write_bytes(whole[:33] + bomb + whole[33:])
+    with pytest.raises(DamagedImageError, match=r"a\.png: cannot be decoded \(ValueError\)"):
         FROM_DISK.image(tmp_path / "a.png")
-    with pytest.raises(DamagedImageError, match="exceeds limit"):
-        FROM_DISK.label(tmp_path / "a.png", "labelIds", CITYSCAPES)
 
 
 def test_the_nearest_is_that_of_opencv():
@@ -314,3 +378,16 @@ def test_other_palettes_are_only_for_the_eye(tmp_path, encoding, indices, colour
     painted(tmp_path / "a.png", indices, colours)
     plain = np.array([indices], np.uint8)
     assert (FROM_DISK.label(tmp_path / "a.png", encoding, CITYSCAPES) == CITYSCAPES.to_ids(plain, encoding)).all()
+
+
+def test_a_file_that_asks_for_more_memory_than_there_is_is_damaged(monkeypatch, tmp_path):
+    """As one whose chunk claims to have two gigabytes."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 4)).save(path)
+
+    def exhausted(_path):
+        raise MemoryError
+
+    monkeypatch.setattr(reader, "decode_plain", exhausted)
+    with pytest.raises(DamagedImageError, match=r"a.png: cannot be decoded \(MemoryError\)"):
+        FROM_DISK.image(path)

@@ -239,14 +239,14 @@ def test_a_domain_without_weather_is_refused():
     ("value", "message"),
     [
         ({"size": 128}, "data.transform.size=128; expected height and width"),
-        ({"crop": (0, 0)}, "data.transform.crop=(0,0); expected height and width"),
+        ({"crop": (0, 0)}, "data.transform.crop=[0,0]; expected height and width"),
         ({"brightness": 1}, "data.transform.brightness=1; expected two numbers of at least 0"),
         (
             {"contrast": (1.5, 0.5)},
-            "data.transform.contrast=(1.5,0.5); expected two numbers of at least 0, the lower one first",
+            "data.transform.contrast=[1.5,0.5]; expected two numbers of at least 0, the lower one first",
         ),
-        ({"hue": (-1, 1)}, "data.transform.hue=(-1,1); expected two numbers from -0.5 to 0.5"),
-        ({"scale": (2, 1)}, "data.transform.scale=(2,1); expected two numbers"),
+        ({"hue": (-1, 1)}, "data.transform.hue=[-1,1]; expected two numbers from -0.5 to 0.5"),
+        ({"scale": (2, 1)}, "data.transform.scale=[2,1]; expected two numbers"),
         ({"flip": 2}, "data.transform.flip=2; expected a probability"),
         ({"blur": "often"}, "data.transform.blur=often; expected a probability"),
     ],

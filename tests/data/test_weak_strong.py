@@ -294,8 +294,8 @@ def test_equal_seeds_give_equal_views_and_others_other_ones():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: WeakStrongTransform((512,), (341, 950)), r"size=\(512,\)"),
-        (lambda: WeakStrongTransform((512, 1024), (950, 341)), r"heights=\(950,341\); expected two whole"),
+        (lambda: WeakStrongTransform((512,), (341, 950)), r"size=\[512\]"),
+        (lambda: WeakStrongTransform((512, 1024), (950, 341)), r"heights=\[950,341\]; expected two whole"),
         (lambda: WeakStrongTransform((512, 1024), (341.5, 950)), "expected two whole numbers of at least 1"),
         (lambda: WeakStrongTransform((512, 1024), 341), "heights=341"),
         (lambda: WeakStrongTransform((512, 1024), (341, 950), flip=2), "flip=2"),
@@ -304,9 +304,9 @@ def test_equal_seeds_give_equal_views_and_others_other_ones():
         (lambda: StrongColours(threshold=300), "strong.threshold=300"),
         (lambda: StrongColours(probability=-1), "strong.probability=-1"),
         (lambda: StrongColours(jitter=0.7), "strong.jitter=0.7"),
-        (lambda: StrongColours(kernels=(0, 5)), r"strong.kernels=\(0,5\)"),
-        (lambda: StrongColours(gain=(-1, 2)), r"strong.gain=\(-1,2\)"),
-        (lambda: StrongColours(offset=(-2, 0)), r"strong.offset=\(-2,0\); expected two numbers from -1 to 1"),
+        (lambda: StrongColours(kernels=(0, 5)), r"strong.kernels=\[0,5\]"),
+        (lambda: StrongColours(gain=(-1, 2)), r"strong.gain=\[-1,2\]"),
+        (lambda: StrongColours(offset=(-2, 0)), r"strong.offset=\[-2,0\]; expected two numbers from -1 to 1"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(make, said):

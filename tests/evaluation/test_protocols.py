@@ -67,7 +67,7 @@ def test_a_size_that_is_given_wins_over_that_of_the_protocol():
     [
         ({"mirror": True}, "mirror=true sums probabilities, which protocol=full does not; expected protocol=hiast"),
         ({"scales": [[4, 8]]}, r"scales=\[\[4, 8\]\] sums probabilities, which protocol=full does not"),
-        ({"size": [0, 8]}, r"size=\[0, 8\]; expected height and width in pixels"),
+        ({"size": [0, 8]}, r"size=\[0,8\]; expected height and width in pixels"),
         ({"size": 8}, r"size=8; expected height and width in pixels"),
         *(
             ({"name": "hiast", "scales": scales}, r"scales=.*; expected a list of heights and widths in pixels, e\.g\.")

@@ -6,12 +6,12 @@ from zsda.generation.domains import Domain
 
 @pytest.mark.parametrize("name", ["a/b", "..", "", "two words", "nacht\n"])
 def test_a_name_must_be_a_plain_folder_name(name):
-    with pytest.raises(ConfigError, match="cannot name a folder; expected letters, digits"):
+    with pytest.raises(ConfigError, match="expected a name for a folder, of letters, digits"):
         Domain(name, "make it dusk")
 
 
 def test_an_empty_prompt_is_refused():
-    with pytest.raises(ConfigError, match=r"domain.prompt is empty"):
+    with pytest.raises(ConfigError, match=r"domain.prompt= ; expected a sentence"):
         Domain("dusk", " ")
 
 

@@ -245,8 +245,8 @@ def test_the_canvas_is_the_resized_image():
         (lambda: Target((1024, 512), 512, 512), r"recipes.target.overlap=512 .* 512x512; expected 0 to 511 pixels"),
         (lambda: Target((1024, 512), (512, 64), 64), r"recipes.target.overlap=64 .* 512x64; expected 0 to 63 pixels"),
         (lambda: Target((1024, 512), overlap=-1), r"recipes.target.overlap=-1"),
-        (lambda: Target((1024, 512), [512]), "expected width and height"),
-        (lambda: Intermediate(patch_size=51.2), "expected width and height"),
+        (lambda: Target((1024, 512), [512]), r"patch_size=\[512\]; expected a side in pixels"),
+        (lambda: Intermediate(patch_size=51.2), r"patch_size=51.2; expected a side in pixels"),
         (lambda: Intermediate(patches=3), r"recipes.intermediate.patches=3; expected 1 to 2, .* 1024x512 .* 512x512"),
         (lambda: Intermediate(patches=0), r"recipes.intermediate.patches=0; expected 1 to 2"),
         (lambda: Intermediate(patches=2, position="left"), r"patches=2 with position=left; expected position=random"),
@@ -261,7 +261,7 @@ def test_the_canvas_is_the_resized_image():
         (lambda: Intermediate((256, 128), 512), "patches of 512x512 do not fit into a canvas of 256x128"),
         (lambda: Whole((256,)), "expected width and height"),
         (lambda: Whole((256, 0)), "expected width and height"),
-        (lambda: Target((256, 128), -8), "expected width and height"),
+        (lambda: Target((256, 128), -8), r"patch_size=-8; expected a side in pixels"),
     ],
 )
 def test_sizes_that_make_no_sense(make, message):

@@ -255,7 +255,7 @@ def test_a_changed_source_gives_an_image_another_chance(make, source):
 
 @pytest.mark.parametrize("retries", [-1, 1.5])
 def test_a_number_of_retries_that_makes_no_sense(night, faults, retries):
-    with pytest.raises(ConfigError, match=f"retries={retries}; expected a whole number of at least 0"):
+    with pytest.raises(ConfigError, match=f"retries={retries}; expected a whole number from 0 to 1000"):
         GenerationTask(NegativeEditor(), HALVES, night, 0, 4, faults, retries)
 
 

@@ -106,7 +106,7 @@ def test_a_second_run_writes_nothing(world, monkeypatch):
 
 def test_several_processes_write_the_same_bytes(world, tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "_WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(writer.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(writer, "cores", lambda: 2)
     monkeypatch.setattr(writer, "render_scene", lambda *_: pytest.fail("rendered in this process"))
     write_miniature(tmp_path, **SMALL, trained_on=LOOKS_TO_TRAIN_ON)
     assert contents(tmp_path) == contents(world)
@@ -114,7 +114,7 @@ def test_several_processes_write_the_same_bytes(world, tmp_path, monkeypatch):
 
 def test_what_another_process_cannot_write_is_said(world, tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "_WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(writer.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(writer, "cores", lambda: 2)
     state = json.loads((world / "miniature.json").read_text())
     (tmp_path / "miniature.json").write_text(json.dumps({**state, "finished": False}))
     (tmp_path / "GTA5").mkdir()

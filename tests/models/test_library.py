@@ -3,6 +3,7 @@ import torch
 
 from zsda.core.errors import ConfigError, ModelError
 from zsda.models.library import library_model
+from zsda.models.sizes import check_sizes
 
 
 @pytest.mark.parametrize("architecture", ["deeplabv3plus", "fpn"])
@@ -55,6 +56,26 @@ def test_older_names_of_encoders_are_known():
 def test_an_encoder_takes_the_size_of_its_images():
     model = library_model("unet", "tu-swin_tiny_patch4_window7_224", 7, img_size=[64, 128])
     assert model.eval()(torch.zeros(1, 3, 64, 128)).shape == (1, 7, 64, 128)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder"),
+    [
+        ("unet", "tu-swin_tiny_patch4_window7_224"),
+        ("fpn", "tu-swinv2_tiny_window8_256"),
+        ("dpt", "tu-vit_tiny_patch16_224"),
+    ],
+)
+def test_encoders_made_for_one_size_take_others(architecture, encoder):
+    model = library_model(architecture, encoder, 7).eval()
+    for height, width in ((64, 128), (96, 96)):
+        assert model(torch.zeros(1, 3, height, width)).shape == (1, 7, height, width)
+
+
+def test_what_is_asked_of_an_encoder_is_not_changed():
+    model = library_model("unet", "tu-swin_tiny_patch4_window7_224", 7, strict_img_size=True)
+    with pytest.raises(ConfigError, match=r"size=\[64,128\]: .* \+model\.img_size="):
+        check_sizes(model, [("size", (64, 128))])
 
 
 @pytest.mark.parametrize("kind", [ConnectionError, RuntimeError])

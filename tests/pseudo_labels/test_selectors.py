@@ -287,16 +287,16 @@ def test_what_is_no_probability_is_refused(given, message, call):
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
-        (InstanceAdaptiveSelector, {"alpha": 1.5}, "alpha=1.5; expected 0 to 1"),
-        (InstanceAdaptiveSelector, {"beta": -0.1}, "beta=-0.1; expected 0 to 1"),
-        (InstanceAdaptiveSelector, {"gamma": -1}, "gamma=-1; expected 0 or more"),
-        (InstanceAdaptiveSelector, {"gamma": float("nan")}, "gamma=nan; expected 0 or more"),
-        (InstanceAdaptiveSelector, {"alpha": float("nan")}, "alpha=nan; expected 0 to 1"),
-        (InstanceAdaptiveSelector, {"start": 2}, "start=2; expected 0 to 1"),
-        (ClassBalancedSelector, {"portion": 20}, "portion=20; expected 0 to 1"),
-        (ClassBalancedSelector, {"interval": 0}, "interval=0; expected 1 or more"),
-        (ConstantSelector, {"threshold": 90}, "threshold=90; expected 0 to 1"),
-        (AllSelector, {"num_classes": 256}, "num_classes=256; expected 1 to 255"),
+        (InstanceAdaptiveSelector, {"alpha": 1.5}, "alpha=1.5; expected a number from 0 to 1"),
+        (InstanceAdaptiveSelector, {"beta": -0.1}, "beta=-0.1; expected a number from 0 to 1"),
+        (InstanceAdaptiveSelector, {"gamma": -1}, "gamma=-1; expected a number of at least 0"),
+        (InstanceAdaptiveSelector, {"gamma": float("nan")}, "gamma=nan; expected a number of at least 0"),
+        (InstanceAdaptiveSelector, {"alpha": float("nan")}, "alpha=nan; expected a number from 0 to 1"),
+        (InstanceAdaptiveSelector, {"start": 2}, "start=2; expected a number from 0 to 1"),
+        (ClassBalancedSelector, {"portion": 20}, "portion=20; expected a number from 0 to 1"),
+        (ClassBalancedSelector, {"interval": 0}, "interval=0; expected a whole number of at least 1"),
+        (ConstantSelector, {"threshold": 90}, "threshold=90; expected a number from 0 to 1"),
+        (AllSelector, {"num_classes": 256}, "num_classes=256; expected a whole number from 1 to 255"),
     ],
 )
 def test_numbers_out_of_range_are_refused(kind, arguments, message):

@@ -249,6 +249,16 @@ def test_an_interrupted_selection_goes_on_to_the_same_folder(tmp_path):
     assert whole == parts
 
 
+def test_names_that_are_no_utf8_are_read_back(tmp_path):
+    image = os.fsdecode(b"night/train/k\xf6ln_rgb_anon.png")
+    written = writer(tmp_path / "labels")
+    written.write(image, label_map(0, 0, 13))
+    written.finish([image])
+    (label,) = (tmp_path / "labels").glob("*.png")
+    found = PseudoLabels(tmp_path / "labels", CITYSCAPES).samples_with_class()
+    assert (found[0], found[13], found[1]) == ([(label, 2)], [(label, 1)], [])
+
+
 def test_images_of_one_name_are_refused(folder):
     with pytest.raises(
         StoreError, match=r"2 images for .*, of which some have one name; expected a name of its own for each"

@@ -67,7 +67,7 @@ def make_run(root: Path, method: str, target: str | None, seed: int, scores: Map
             **more.pop("header", {}),
         },
     )
-    choices = {"world": world, "experiment": str(target)}
+    choices = {"world": world, "experiment": str(target), "model": "smp"}
     record = RunRecord(header=header, settings=settings, choices=choices, phases=["only"])
     write_atomic(path / "run.json", to_json(record.model_dump()))
     write_atomic(path / "only/weights.safetensors", WEIGHTS)

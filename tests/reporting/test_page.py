@@ -223,6 +223,27 @@ def test_what_is_gone_or_from_an_earlier_version_is_named_and_left_out(zsda, tmp
     assert not Reader((runs / "report/report.html").read_text()).named("article")
 
 
+def test_sets_that_lie_apart_from_the_data_are_shown_beside_their_source(zsda, tmp_path):
+    runs = make_site(tmp_path / "work")
+    before = zsda("report", "scenes=1")
+    shown = len(Reader((runs / "report/report.html").read_text()).named("img"))
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    for place in (tmp_path / "work/data").glob("fog_*"):
+        place.rename(apart / place.name)
+    for path in runs.glob("*/run.json"):
+        (start,) = json.loads(path.read_text())["starts"]
+        spoil(path, starts=[{**start, "generated_root": str(apart)}])
+    for path in runs.glob("*/eval/*/scores.json"):
+        told = json.loads(path.read_text())
+        told["roots"] = {name: root.replace("/work/data/fog_", "/apart/fog_") for name, root in told["roots"].items()}
+        write_told(path.parent, told)
+    after = zsda("report", "scenes=1")
+    assert (before.returncode, after.returncode) == (0, 0), after.stderr
+    assert "pictures are not shown" not in after.stdout
+    assert len(Reader((runs / "report/report.html").read_text()).named("img")) == shown > 0
+
+
 def spoil(path, **values):
     write_atomic(path, to_json({**json.loads(path.read_text()), **values}))
 
@@ -260,7 +281,10 @@ def test_a_confusion_of_another_shape_is_refused(zsda, tmp_path, confusion):
     told = json.loads(path.read_text())
     told["settings"]["fog"]["confusion"] = confusion
     write_atomic(path, to_json(told))
-    assert "scores.json: " in one_line(zsda("report"))
+    result = zsda("report")
+    assert result.returncode == 0, result.stderr
+    assert f"left out: {path.relative_to(tmp_path / 'work')}: " in result.stdout
+    assert "fog_sdgpa_seed0" not in (runs / "report/table.csv").read_text()
 
 
 def test_a_data_folder_that_cannot_be_looked_into_costs_its_pictures_alone(zsda, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from tests.reporting.made import WEIGHTS, add_epochs, add_scores, make_run
 from zsda.core.errors import StoreError
 from zsda.core.files import digest, file_digest
-from zsda.core.runs import matching_runs
+from zsda.core.runs import RunFolder, matching_runs
 from zsda.data.classes import find_classes
-from zsda.reporting.results import read_results
+from zsda.reporting.results import read_results, scores_after
 from zsda.reporting.run_scores import results_csv
 
 
@@ -142,6 +143,52 @@ def test_a_foreign_file_is_named(tmp_path, content):
         StoreError, match=r"fog_sdgpa/scores.json: .*it is not what python -m zsda.eval wrote: evaluate this run again"
     ):
         read(tmp_path)
+
+
+DAMAGE = {
+    "scores": lambda run: (run / "eval/fog_sdgpa/scores.json").write_text("[]"),
+    "a score": lambda run: _set(run / "eval/fog_sdgpa/scores.json", "settings", "fog", "miou", to=7.5),
+    "record": lambda run: (run / "run.json").write_bytes(b"\xff"),
+    "phase": lambda run: (run / "only/phase.json").write_text("{}"),
+    "time": lambda run: _set(run / "only/phase.json", "seconds", to=float("nan")),
+    "weights": lambda run: (run / "only/weights.safetensors").unlink(),
+}
+
+
+def _set(path, *keys, to):
+    inner = record = json.loads(path.read_text())
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = to
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_run_does_not_hide_the_others(tmp_path, caplog, what):
+    runs = [make_run(tmp_path, "sdgpa", "fog", seed, {"fog": 0.4}) for seed in (0, 1)]
+    DAMAGE[what](runs[0])
+    assert [result.run for result in read(tmp_path)] == ["fog_sdgpa_seed1"]
+    assert re.search(r"left out: \S*fog_sdgpa_seed0/", caplog.text)
+    DAMAGE[what](runs[1])
+    with pytest.raises(StoreError, match="fog_sdgpa_seed0/"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_stands_in_place_of_weights_is_not_waited_for(tmp_path, make):
+    run = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4})
+    (run / "only/weights.safetensors").unlink()
+    make(run / "only/weights.safetensors")
+    with pytest.raises(StoreError, match=r"only/weights.safetensors is not what was scored; evaluate again"):
+        read(tmp_path)
+
+
+def test_damaged_scores_of_an_earlier_phase_are_left_out(tmp_path, caplog):
+    run = RunFolder(make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.4}))
+    (run.path / "eval/only/fog_sdgpa").mkdir(parents=True)
+    (run.path / "eval/only/fog_sdgpa/scores.json").write_text("[]")
+    assert scores_after(run, "only", read(tmp_path)[0]) is None
+    assert "left out: " in caplog.text
 
 
 def test_a_foreign_run_is_named(tmp_path):

@@ -85,6 +85,14 @@ def test_a_damaged_summary_is_named_and_its_round_shown(run, caplog, content):
     assert "labels1/pseudo_labels.csv cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("phases", [None, "start", [], {"labels1": "start"}, {"labels1": {"network": ["start"]}}])
+def test_settings_that_name_no_network_have_no_round_before_the_first(run, phases):
+    record = RunFolder(run.path).record()
+    changed = record.model_copy(update={"settings": {**record.settings, "method": {"phases": phases}}})
+    write_atomic(run.path / "run.json", to_json(changed.model_dump()))
+    assert [number for number, *_ in told(run)] == [1, 2]
+
+
 def test_a_run_without_labellings_has_no_rounds(tmp_path):
     path = make_run(tmp_path, "sdgpa", "fog", 0, {"fog": 0.5})
     assert told(RunFolder(path)) == []

@@ -5,6 +5,7 @@ import pytest
 from tests.adaptation.test_phases import InterruptedTask, engine, equal, run_all, two_phases, weights
 from zsda.core.errors import ConfigError
 from zsda.core.runs import RunFolder
+from zsda.core.values import shown
 from zsda.models.weights import read_weights
 
 
@@ -30,7 +31,7 @@ def test_kept_epochs_are_those_of_a_shorter_training_and_survive_an_interruption
 
 @pytest.mark.parametrize("every", [0, -1, 2.5, "two", True, None])
 def test_what_is_no_number_of_epochs_is_refused(every):
-    with pytest.raises(ConfigError, match=f"keep={every}; expected last, all, or a whole number"):
+    with pytest.raises(ConfigError, match=rf"keep={shown(every)}; expected last, all, or a whole number"):
         engine(keep=every)
 
 
@@ -38,8 +39,8 @@ def test_what_is_no_number_of_epochs_is_refused(every):
     ("how", "message"),
     [
         ({"every_steps": 0}, "checkpoint.every_steps=0; expected a whole number of at least 1"),
-        ({"every_minutes": 0}, "checkpoint.every_minutes=0; expected a positive number"),
-        ({"every_minutes": "often"}, "checkpoint.every_minutes=often; expected a positive number"),
+        ({"every_minutes": 0}, "checkpoint.every_minutes=0; expected a number above 0, or null"),
+        ({"every_minutes": "often"}, "checkpoint.every_minutes=often; expected a number above 0, or null"),
     ],
 )
 def test_checkpoints_that_never_come_are_refused(how, message):

@@ -89,5 +89,5 @@ def test_poly_by_something_else_is_refused():
 
 @pytest.mark.parametrize("make", [lambda: Cosine(floor=-1), lambda: Poly(floor=-1), lambda: Poly(power=-1)])
 def test_negative_numbers_are_refused(make):
-    with pytest.raises(ConfigError, match=r"schedule.(floor|power)=-1; expected 0 or more"):
+    with pytest.raises(ConfigError, match=r"schedule.(floor|power)=-1; expected a number of at least 0"):
         make()

@@ -15,7 +15,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
 
 from zsda.core.command import choices, command
-from zsda.core.config import Machine, build_machine, plain, seed_of
+from zsda.core.config import Machine, build_machine, plain
 from zsda.core.errors import ConfigError
 from zsda.core.locks import owned
 from zsda.core.provenance import provenance
@@ -70,7 +70,7 @@ def _train(config: DictConfig, run: RunFolder, machine: Machine) -> None:
 
     pairs = PicturePairs(run.path / "pairs", config.scenes, tuple(config.size))
     pairs.render(machine.workers)
-    training = EditorTraining(run, pairs, machine.trainer, seed_of(config), machine.workers)
+    training = EditorTraining(run, pairs, machine.trainer, config.seed, machine.workers)
     autoencoder = training.autoencoder(**config.autoencoder)
     latents, scale = training.latents(autoencoder)
     autoencoder.register_to_config(scaling_factor=scale)

@@ -12,11 +12,12 @@ from zsda.adaptation.phases import LABELS, Facts, Given, Need
 from zsda.core.errors import ConfigError, DataError
 from zsda.core.files import file_digest
 from zsda.core.run_records import PhaseReport
+from zsda.core.values import SIZE
 from zsda.data.faults import FaultLog
 from zsda.data.resizing import Size
 from zsda.data.samples import SegmentationDataset
-from zsda.data.transforms import check_size
-from zsda.data.unpaired import UNLABELLED, UnpairedData
+from zsda.data.unpaired import UnpairedData
+from zsda.data.views import UNLABELLED
 from zsda.models.weights import load_weights
 from zsda.pseudo_labels.labelling import LabellingData, LabellingTask, label
 from zsda.pseudo_labels.selectors import Selector
@@ -57,7 +58,7 @@ class LabellingPhase:
     leaves = (LABELS,)
 
     def __post_init__(self) -> None:
-        check_size(f"{self.name}.size", self.size)
+        SIZE.check(f"{self.name}.size", self.size)
 
     @property
     def needs(self) -> Sequence[Need]:
@@ -79,6 +80,7 @@ class LabellingPhase:
             unlabelled=data.unlabelled_name,
             target=data.target,
             classes=data.source.classes.plain(),
+            shown=[(f"method.phases.{self.name}.size", self.size)],
         )
 
     def run(self, given: Given) -> None:

@@ -12,6 +12,7 @@ from zsda.core.errors import ConfigError
 from zsda.core.runs import PhaseFolder, RunFolder
 from zsda.core.seeds import phase_seed
 from zsda.data.faults import FaultLog
+from zsda.data.resizing import Size
 from zsda.training.fit import Engine
 
 LABELS = "labels"
@@ -49,6 +50,7 @@ class Facts:
         unlabelled: how the images of the condition without labels are called; None if it reads none.
         target: the setting that shows what it adapts to; None if it looks at the source alone.
         classes: the class set that it speaks of, in the plain form of `zsda.data.labels.ClassSet`.
+        shown: option -> height, width of the images that a network is shown.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Facts:
     unlabelled: str | None = None
     target: str | None = None
     classes: Mapping[str, Any] | None = None
+    shown: Sequence[tuple[str, Size]] = ()
 
 
 @dataclass(frozen=True)
@@ -200,4 +203,5 @@ def _together(facts: Mapping[str, Facts]) -> Facts:
         unlabelled=next((told.unlabelled for told in reversed(every) if told.unlabelled), None),
         target=next((told.target for told in reversed(every) if told.target), None),
         classes=sources[0].classes,
+        shown=[size for told in every for size in told.shown],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zsda.adaptation.phases import LABELS, Facts, Given, Need
 from zsda.core.errors import ConfigError
+from zsda.core.values import check_length
 from zsda.data.training import TrainingData
 from zsda.models.weights import load_weights
 from zsda.pseudo_labels.reader import PseudoLabels
@@ -51,14 +52,7 @@ class TrainingPhase:
     labels: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.steps is None):
-            raise ConfigError(f"phase {self.name!r}: give either epochs or steps, not both and not none of them")
-        count, horizon = self.length.count, self.horizon
-        numbers = [count, count if horizon is None else horizon]
-        if not all(isinstance(number, int) for number in numbers) or not 1 <= numbers[0] <= numbers[1]:
-            raise ConfigError(
-                f"phase {self.name!r}: length {count} and horizon {horizon}; expected whole numbers, 1 <= length <= horizon"
-            )
+        check_length(self.name, self.epochs, self.steps, self.horizon)
 
     @property
     def length(self) -> Length:
@@ -97,6 +91,7 @@ class TrainingPhase:
             unlabelled=data.unlabelled_name,
             target=data.target,
             classes=data.source.classes.plain(),
+            shown=data.shown(),
         )
 
     def run(self, given: Given) -> None:

@@ -6,8 +6,10 @@ import logging
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,13 +20,36 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zsda.core.config import conf_dir
-from zsda.core.errors import ConfigError, DoesNotFitError, StoppedError, StoreError, ZsdaError
+from zsda.core.config import check_processes, conf_dir
+from zsda.core.errors import (
+    ConfigError,
+    DoesNotFitError,
+    SeveralErrors,
+    StoppedError,
+    StoreError,
+    ZsdaError,
+    lines_of,
+)
 from zsda.core.files import DISK_ERRORS, describe_os_error
+from zsda.core.limits import most_pixels
+from zsda.core.options import check_options
+from zsda.core.own_configs import unreadable
+from zsda.core.reasons import reason
 from zsda.core.records import printable
-from zsda.core.signals import ended_by_signals
+from zsda.core.signals import end_with_parent, ended_by_signals
+from zsda.core.words import ready, shared_keys
 
 _log = logging.getLogger(__name__)
+
+_LOADER_GONE = (
+    "killed by signal",
+    "exited unexpectedly",
+    "process pool was terminated abruptly",
+    "out of shared memory",
+)
+_TOO_MANY_FILES = ("Too many open files", "received 0 items of ancdata")
+_FEWER = "give a smaller machine.num_workers=, or 0"
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Unable to allocate")
 
 TRACEBACK_VARIABLE = "ZSDA_TRACEBACK"
 
@@ -38,7 +63,8 @@ _EXPECTED_WARNINGS = (
     r"Total length of `list` across ranks is zero",  # nothing is watched
     r"Found \d+ module\(s\) in eval mode at the start of training",
     r".*will create \d+ worker processes in total",
-    r"Corrupt EXIF data",  # of an image that is read all the same
+    # of an image that is read all the same
+    r"(Corrupt EXIF data|Tag data larger than file|Truncated File Read|Image appears to be a malformed MPO|Palette images with Trans)",
     r".*pin_memory.* argument is set as true but no accelerator is found",
 )
 
@@ -55,60 +81,126 @@ def command(name: str) -> Callable[[Callable[[DictConfig], float | None]], Calla
         def run() -> None:
             show_traceback = os.environ.get(TRACEBACK_VARIABLE) == "1"
             os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise instead of printing and exiting
-            failures: list[ZsdaError] = []
-            left_out: list[ZsdaError | None] = []  # of each job of a sweep the reason, if it is
-            task = functools.wraps(main)(functools.partial(_run_task, main, name, failures, left_out))
+            end_with_parent()
+            jobs = _Jobs()
+            task = functools.wraps(main)(functools.partial(_run_task, main, name, jobs))
             try:
+                sys.argv[1:] = ready(sys.argv[1:], name)
                 with ended_by_signals(f"zsda.{name}"):
                     hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=name)(task)()
             except ZsdaError as error:
-                failures.append(error)
+                jobs.fail(error)
             except (HydraException, OmegaConfBaseException) as error:
-                failures.append(config_error(error, name))
-            if left_out and all(left_out):
-                failures += filter(None, left_out)
-            if failures:
-                _report(failures[0], name, show_traceback)
+                jobs.fail(config_error(error, name))
+            except Exception as error:
+                if jobs.begun or _is_of_another_process(error):
+                    for one in jobs.failures:
+                        _tell(one, name)
+                    raise
+                jobs.fail(_of_the_machine(error) or unreadable(error, sys.argv[1:]))
+            failure = jobs.failure()
+            if failure is not None:
+                _report(failure, name, show_traceback)
 
         return run
 
     return decorate
 
 
-def _run_task(
-    main: Callable[[DictConfig], float | None],
-    name: str,
-    failures: list[ZsdaError],
-    left_out: list[ZsdaError | None],
-    config: DictConfig,
-) -> float | None:
+@dataclass
+class _Jobs:
+    """How the jobs of a command line ended; without ``-m`` there is one.
+
+    Attributes:
+        ended: number of those that were done.
+        left_out: why the method of a job does not fit its data, as of some of ``method=glob(*)``.
+        failures: why others failed.
+        begun: whether there was one here, whose configs were put together.
+    """
+
+    begun: bool = False
+    ended: int = 0
+    left_out: list[ZsdaError] = field(default_factory=list)
+    failures: list[ZsdaError] = field(default_factory=list)
+
+    def fail(self, error: ZsdaError) -> None:
+        """Notes why one failed, if that is not known: Hydra raises the first failure of a sweep again."""
+        if not any(error in (failure, failure.__cause__) for failure in self.failures):
+            self.failures.append(error)
+
+    def failure(self) -> ZsdaError | None:
+        """Returns what the command ends with; None if nothing failed."""
+        left_out = list({str(one): one for one in self.left_out}.values())
+        failed = self.failures or ([] if self.ended else left_out)
+        return failed[0] if len(failed) == 1 else SeveralErrors(failed) if failed else None
+
+
+def _run_task(main: Callable[[DictConfig], float | None], name: str, jobs: _Jobs, config: DictConfig) -> float | None:
     if process_rank() > 0:
         logging.getLogger("zsda").setLevel(logging.WARNING)  # one process tells for all
     for handler in logging.getLogger().handlers:
         handler.addFilter(_write_out)
     for message in _EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
+    jobs.begun = True
     try:
+        most_pixels()  # here, and not first in a worker, whose errors are told over many lines
+        check_options(config, name, HydraConfig.get().overrides.task)
+        if "machine" in config:
+            check_processes(config.machine)
         result = main(config)
-        left_out.append(None)
+        jobs.ended += 1
         return result
-    except OSError as error:  # a full or read-only disk, which any library below may meet
-        if error.errno not in DISK_ERRORS:
-            raise
-        failure: ZsdaError = StoreError(describe_os_error(error, Path(error.filename or "a file")))
-        failure.__cause__ = error
     except StoppedError as error:
         _report(error, name, show_traceback=False)  # no failure of one job, after which a sweep would go on
     except ZsdaError as error:
         failure = error
-    # A sweeper must see that a job failed; a single run reports without Hydra's own lines.
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        if isinstance(failure, DoesNotFitError):  # method=glob(*) names them all
-            _log.warning("left out: %s", failure)
-            left_out.append(failure)
-            return None
-        raise failure
-    failures.append(failure)
+    except (OSError, MemoryError, RuntimeError) as error:  # a full disk or memory, which any library below may meet
+        found = _of_the_machine(error)
+        if found is None:
+            raise
+        found.__cause__, failure = error, found
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        jobs.fail(failure)
+        return None
+    if isinstance(failure, DoesNotFitError):  # method=glob(*) names them all
+        _log.warning("left out: %s", failure)
+        jobs.left_out.append(failure)
+        return None
+    for one in lines_of(failure):
+        told = ZsdaError(f"{_job()}: {one}")
+        told.exit_code, told.__cause__ = failure.exit_code, failure
+        _log.error("failed: %s", told)
+        jobs.failures.append(told)
+    raise failure  # a sweeper must see that a job failed; a single run reports without Hydra's own lines
+
+
+def _job() -> str:
+    """Returns which job of a sweep this is: its number, and what it has that not all have."""
+    given, shared = HydraConfig.get(), shared_keys(sys.argv[1:])
+    own = [word for word in given.overrides.task if word.partition("=")[0] not in shared]
+    return f"job {given.job.num} ({' '.join(own)})"
+
+
+def _is_of_another_process(error: Exception) -> bool:
+    """Tells whether a job failed elsewhere, as those do that Slurm runs, and its launcher handed the error over."""
+    return any(frame.name == "return_value" for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _of_the_machine(error: Exception) -> ZsdaError | None:
+    """Returns what a disk or a memory that is full, or a path that is none, comes to; None for other errors."""
+    said = str(error)
+    if any(sign in said for sign in _LOADER_GONE):
+        return ConfigError(
+            f"a process that loads images was ended, mostly for want of memory ({reason(error)}); {_FEWER}"
+        )
+    if any(sign in said for sign in _TOO_MANY_FILES):
+        return ConfigError(f"too many files are open at once ({reason(error)}); raise ulimit -n, or {_FEWER}")
+    if isinstance(error, MemoryError) or any(sign in said for sign in _NO_MEMORY):
+        return ConfigError(f"not enough memory ({reason(error)}); choose a smaller batch_size or size")
+    if isinstance(error, OSError):
+        known = error.errno in DISK_ERRORS
+        return StoreError(describe_os_error(error, Path(error.filename or "a file"))) if known else None
     return None
 
 
@@ -127,9 +219,15 @@ def process_rank() -> int:
 def _report(error: ZsdaError, name: str, show_traceback: bool) -> NoReturn:
     if show_traceback:
         raise error
-    rank, said = process_rank(), printable(str(error))
-    sys.stderr.write(f"rank {rank}: zsda.{name}: {said}\n" if rank else f"zsda.{name}: {said}\n")
+    _tell(error, name)
     sys.exit(error.exit_code)
+
+
+def _tell(error: ZsdaError, name: str) -> None:
+    rank = process_rank()
+    for one in lines_of(error):
+        said = printable(str(one))
+        sys.stderr.write(f"rank {rank}: zsda.{name}: {said}\n" if rank else f"zsda.{name}: {said}\n")
 
 
 def config_error(error: Exception, name: str) -> ConfigError:
@@ -163,7 +261,7 @@ def config_error(error: Exception, name: str) -> ConfigError:
     if isinstance(error, OmegaConfBaseException) and "Missing mandatory value" in message:
         key = getattr(error, "full_key", None) or message.rsplit(" ", 1)[-1]
         return ConfigError(f"{key} has no value; give {key}=...")
-    return ConfigError(message)
+    return ConfigError(message) if message else unreadable(error, sys.argv[1:])
 
 
 def _known_keys(name: str) -> list[str]:

@@ -5,6 +5,8 @@ Only files of ``conf/`` (or of a ``--config-dir`` that the user names) may carry
 
 import inspect
 import os
+import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +19,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from zsda.core.errors import ConfigError, DoesNotFitError, ZsdaError
+from zsda.core.limits import cores
+from zsda.core.reasons import reason
+from zsda.core.values import FLAG, POSITIVE, shown
 
 # Where Lightning looks for hpc_ckpt_*, which it would load in place of a phase's own checkpoint.
 _NO_FOLDER = os.devnull
-_NOT_LIGHTNINGS = ("logger", "num_workers", "cache_gb")
+_NOT_LIGHTNINGS = ("logger", "num_workers", "cache_gb", "oversubscribe")
+_STARTED_BY_OTHERS = {"LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_PROCID"}
+_MOST_WORKERS = 4  # that load images, for each core
 _ENOUGH_WORKERS = 4
 _FIND_CLASSES = "zsda.data.classes.find_classes"  # by its name, as in a config: nothing here imports data
 _GIVEN = ("data", "optimizer", "schedule")  # what a run gives its phases
@@ -30,10 +37,14 @@ _CHOOSES = {"zsda.data.aligned.ViewsData": "views", "zsda.data.unpaired.Unpaired
 
 def _outputs(of_the_19: int, *, _root_: DictConfig) -> int:
     """Resolves ``${outputs:N}``: N where the 19 classes are told apart, as is published, else as many as there are classes."""
-    chosen = OmegaConf.select(_root_, "classes", default=19)
-    classes = OmegaConf.to_container(chosen, resolve=True) if OmegaConf.is_config(chosen) else chosen
-    number = len(hydra.utils.get_method(_FIND_CLASSES)(classes))
+    number = len(_class_set(_root_))
     return of_the_19 if number == 19 else number
+
+
+def _class_set(config: DictConfig) -> Any:  # noqa: ANN401 - a ClassSet, but nothing here imports data
+    chosen = OmegaConf.select(config, "classes", default=19)
+    classes = OmegaConf.to_container(chosen, resolve=True) if OmegaConf.is_config(chosen) else chosen
+    return hydra.utils.get_method(_FIND_CLASSES)(classes)
 
 
 OmegaConf.register_new_resolver("outputs", _outputs, replace=True)
@@ -60,34 +71,23 @@ def build(node: DictConfig, **arguments: Any) -> Any:  # noqa: ANN401 - whatever
             if isinstance(cause, ZsdaError):
                 raise cause from error
             cause = cause.__cause__
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise _not_built(error) from error
+
+
+def _not_built(error: InstantiationException) -> ConfigError:
+    message = " ".join(str(error).split())
+    target, key = (re.search(pattern, message) for pattern in (r"target '([\w.]+)'", r"full_key: ([\w.]+)$"))
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", message)
+    place = key.group(1) if key else ""
+    if unknown and target:
+        name = f"{place}.{unknown.group(1)}".lstrip(".")
+        return ConfigError(f"no option {name}: {target.group(1).rpartition('.')[2]} does not take it")
+    return ConfigError(f"{place}: {reason(error.__cause__ or error)}".removeprefix(": "))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """Resolves a config to dicts, lists and plain values."""
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # a DictConfig gives a dict
-
-
-def seed_of(config: DictConfig) -> int:
-    """Returns the seed.
-
-    Raises:
-        ConfigError: it is no whole number that torch and NumPy take.
-    """
-    if not isinstance(config.seed, int) or not 0 <= config.seed < 2**32:
-        raise ConfigError(f"seed={config.seed}; expected a whole number from 0 to 2**32 - 1")
-    return config.seed
-
-
-def check_flags(config: DictConfig, *keys: str) -> None:
-    """Refuses options that are neither true nor false; ``no`` and ``off`` would be text, and count as true.
-
-    Raises:
-        ConfigError: one of ``keys`` is.
-    """
-    for key in keys:
-        if not isinstance(config[key], bool):
-            raise ConfigError(f"{key}={config[key]}; expected true or false")
 
 
 def build_domain(config: DictConfig) -> Any:  # noqa: ANN401 - a Domain, but its room is above this one
@@ -126,7 +126,12 @@ def check_fits(config: DictConfig) -> None:
     Raises:
         DoesNotFitError: one does.
     """
+    outputs = config.model.get("num_classes")
+    needed = len(_class_set(config))
+    if isinstance(outputs, int) and outputs < needed:
+        raise ConfigError(f"model.num_classes={outputs}; expected at least {needed}, one for each class")
     for name, phase in config.method.phases.items():
+        _check_is_whole(config, str(name), phase)
         own = phase.get("data") or {}
         asked = next((word for word in _CHOOSES.values() if word in own), None)
         has = _CHOOSES.get(own.get("_target_", config.data.get("_target_")))
@@ -139,6 +144,19 @@ def check_fits(config: DictConfig) -> None:
             raise DoesNotFitError(
                 f"method={chosen['method']} does not fit data={chosen['data']}: its phase {name!r} expects {expected[str(asked)]}"
             )
+
+
+def _check_is_whole(config: DictConfig, name: str, phase: Any) -> None:  # noqa: ANN401 - whatever stands there
+    """Refuses a phase of which a part is set, but which the method does not have."""
+    if OmegaConf.is_dict(phase) and "_target_" in phase:
+        return
+    chosen = HydraConfig.get().runtime.choices
+    others = [str(key) for key, one in config.method.phases.items() if OmegaConf.is_dict(one) and "_target_" in one]
+    set_by = f"experiment={chosen['experiment']}" if chosen.get("experiment") not in (None, "null") else "a word"
+    raise DoesNotFitError(
+        f"method={chosen['method']} has no phase {name!r}, of which {set_by} sets a part, but {', '.join(others)}; choose the method "
+        "that this is made for"
+    )
 
 
 def build_phases(config: DictConfig, workers: int) -> list[Any]:
@@ -163,6 +181,8 @@ def build_phases(config: DictConfig, workers: int) -> list[Any]:
             own[key] = said if "_target_" in said else OmegaConf.to_container(OmegaConf.merge(given[key], said))
         if "data" in taken:
             own["data"]["num_workers"] = workers
+            if own["data"].get("_target_") in _CHOOSES and own["data"].get("watch") == []:
+                own["data"]["validation"] = None  # which need not be there
             if "cache" in own["data"]:
                 own["data"]["cache"] = cache_limit(own["data"]["cache"], config)
         phases.append(build(OmegaConf.create(own), name=str(name)))
@@ -175,12 +195,9 @@ def cache_limit(asked: object, config: DictConfig) -> float | None:
     Raises:
         ConfigError: it is neither true nor false, or the limit no positive number.
     """
-    limit = config.machine.cache_gb
-    if not isinstance(asked, bool):
-        raise ConfigError(f"data.cache={asked}; expected true or false")
-    if not isinstance(limit, int | float) or not limit > 0:
-        raise ConfigError(f"machine.cache_gb={limit}; expected a positive number")
-    return limit if asked else None
+    FLAG.check("data.cache", asked)
+    POSITIVE.check("machine.cache_gb", config.machine.cache_gb)
+    return config.machine.cache_gb if asked else None
 
 
 def build_network(node: DictConfig, pretrained: bool = True) -> Any:  # noqa: ANN401 - an nn.Module, but torch is not imported here
@@ -234,9 +251,8 @@ def build_machine(config: DictConfig) -> Machine:
         raise ConfigError(f"trainer.{misplaced[0]} says where it runs; give machine.{misplaced[0]}=... instead")
     workers = machine.num_workers
     if workers is None:
-        workers = min(os.cpu_count() or 1, _ENOUGH_WORKERS)
-    if not isinstance(workers, int) or workers < 0:
-        raise ConfigError(f"machine.num_workers={workers}; expected a whole number of at least 0, or null")
+        workers = min(cores(), _ENOUGH_WORKERS)
+    check_processes(machine)
     launches = machine.strategy != "auto" and machine.devices != 1
     if launches and HydraConfig.get().mode == RunMode.MULTIRUN and "LOCAL_RANK" not in os.environ:
         raise ConfigError(
@@ -247,20 +263,63 @@ def build_machine(config: DictConfig) -> Machine:
     where = {key: value for key, value in plain(machine).items() if key not in _NOT_LIGHTNINGS}
     make = build(OmegaConf.create({**where, **plain(trainer), "precision": precision}))
 
-    if "profile" in config:
-        check_flags(config, "profile")
-
     def guarded(plugins: Sequence[Any] = (), **arguments: Any) -> Any:  # noqa: ANN401 - a Trainer, but Lightning is imported late
         try:
             profiler = _profiler() if config.get("profile") else None
             return make(plugins=[*plugins, *_slurm()], default_root_dir=_NO_FOLDER, profiler=profiler, **arguments)
         except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"trainer: {reason}; trainer=auto takes what the machine has") from error
+            raise ConfigError(
+                f"trainer: {reason(error, most=1000)}; trainer=auto takes what the machine has"
+            ) from error
 
     # Once for nothing, so that a missing device is said before anything is begun.
     guarded(logger=False, enable_checkpointing=False)
     return Machine(guarded, precision, workers)
+
+
+def check_processes(machine: DictConfig) -> None:
+    """Refuses more processes than the cores of this machine can run, which would fill its memory before they end.
+
+    Those of a CPU, that is; how many GPUs there are, Lightning knows.
+
+    Args:
+        machine: the node of this name, its ``devices`` as Lightning takes them.
+
+    Raises:
+        ConfigError: there would be more than one for each core, or more than some for each core that load images, and
+            ``oversubscribe`` is false.
+    """
+    if machine.get("oversubscribe"):
+        return
+    # Where somebody else starts the processes, this one has cores of its own.
+    processes = 1 if _STARTED_BY_OTHERS & os.environ.keys() else _count(machine.devices)
+    unless = f"of which there are {cores()} here, or machine.oversubscribe=true"
+    if processes > cores() and _is_cpu(machine.accelerator):
+        raise ConfigError(
+            f"machine.devices={shown(plain(machine)['devices'])} on a CPU; expected at most one process for each core, {unless}"
+        )
+    loaders = processes * (machine.num_workers or 0)
+    if loaders > _MOST_WORKERS * cores():
+        raise ConfigError(
+            f"machine.num_workers={machine.num_workers} for {processes} process{'es' * (processes > 1)}; expected at most "
+            f"{_MOST_WORKERS} that load images for each core, {unless}"
+        )
+
+
+def _count(devices: Any) -> int:  # noqa: ANN401 - a number, a list, or a text of either
+    if OmegaConf.is_list(devices):
+        return len(devices)
+    numbers = [int(number) for number in str(devices).split(",") if re.fullmatch(r" *-?[0-9]{1,9} *", number)]
+    return max(1, numbers[0] if len(numbers) == 1 else len(numbers))
+
+
+def _is_cpu(accelerator: str) -> bool:
+    """Tells whether Lightning would run on the CPU, of ``auto`` only once torch is loaded anyway."""
+    if accelerator != "auto" or "torch" not in sys.modules:
+        return accelerator == "cpu"
+    import torch
+
+    return not torch.accelerator.is_available()
 
 
 def _profiler() -> Any:  # noqa: ANN401 - a Profiler of Lightning, which is imported late

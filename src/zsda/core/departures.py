@@ -37,7 +37,7 @@ def departures(config: DictConfig, unread: Sequence[str] = ()) -> list[str]:
         published, of_the_world = _compose([*words, f"world={chosen['world']}"])
         others = [group for group in others if group == "world" or chosen[group] != of_the_world[group]]
     told = [f"{group}={chosen[group]} (published: {expected[group]})" for group in others]
-    published.data_root = config.data_root  # other keys refer to it
+    published.data_root, published.generated_root = config.data_root, config.generated_root  # other keys refer to them
     free = [*_FREE, *unread, *others, *_followed(config, published)]
     before, now = (without(_told(one), free) for one in (published, config))
     return told + [f"{key}={_value(now, key)} (published: {_value(before, key)})" for key in differences(before, now)]

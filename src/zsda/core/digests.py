@@ -13,6 +13,7 @@ from typing import NamedTuple
 from rich.progress import track
 
 from zsda.core.files import cache_folder, file_digest
+from zsda.core.limits import cores
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def _state(path: Path) -> _State | None:
 def _read(paths: Sequence[Path], size: int) -> dict[Path, str | None]:
     if not paths:
         return {}
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(8, cores())) as threads:
         digests = threads.map(_digest, paths)
         bar = track(digests, f"reading {len(paths)} files", len(paths), transient=True, disable=size < _SHOWN)
         return dict(zip(paths, bar, strict=True))

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import stat
 import tempfile
 import time
@@ -12,24 +11,37 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from zsda.core.errors import ConfigError, StoreError
-from zsda.core.records import NAME
+from zsda.core.errors import StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PART = ".part"
 _ABANDONED = 60.0  # seconds
-DISK_ERRORS = (*_FULL, errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_PATH = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
+DISK_ERRORS = (*_FULL, *_NO_PATH, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE)
 """Numbers of the operating system's errors that a user mends by changing the disk or its rights."""
 
 
-def check_folder_name(key: str, name: str) -> None:
-    """Refuses what cannot name a folder of its own.
+def check_writable(option: str, *folders: Path) -> None:
+    """Refuses places where nothing can be written, before the work whose results belong there; leaves nothing there.
+
+    Args:
+        option: the key of the command line that says where they are.
+        folders: need not exist; then it is asked whether they can be made.
 
     Raises:
-        ConfigError: it is empty, or a path.
+        StoreError: the message names the first of them, the reason and the option.
     """
-    if not re.fullmatch(NAME, str(name)):
-        raise ConfigError(f"{key}={name} cannot name a folder; expected letters, digits, _ - . and + only, and no path")
+    for folder in folders:
+        place = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+        try:
+            # Modes alone do not tell: root passes them by, and a file system may be read-only for all.
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be written ({error.strerror or error}: {place.absolute()}); give {option}=FOLDER, a place where this "
+                "user may write"
+            ) from error
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -72,7 +84,9 @@ def remove_parts(folder: Path, below: bool = False, owned: bool = False) -> None
 def describe_os_error(error: OSError, path: Path) -> str:
     """Says in one line why the operating system refused to write ``path`` and what to do about it."""
     if error.errno in _FULL:
-        remedy = "free some, or point data_root / runs_root to another disk, and start again: what is finished is kept"
+        remedy = (
+            "free some, or point generated_root / runs_root to another disk, and start again: what is finished is kept"
+        )
         return f"no space left to write {path}; {remedy}"
     return f"cannot write or read {path}: {error.strerror or error}; expected a place that this user may use"
 

@@ -42,7 +42,6 @@ def network_of_run(
         StoreError: there is no such run or phase, or it is not finished.
         ConfigError: its network is an option that is not among the configs, or the size is no height and width.
     """
-    _check_size(size)
     folder = run.finished_phase(phase)
     header = run.header()
     node = recorded_network(header.network)
@@ -82,7 +81,6 @@ def chosen_network(config: DictConfig, purpose: str) -> TrainedNetwork:
         return network_of_run(run, config.phase, config.size, out, purpose)
     if config.run is not None or config.phase is not None:
         raise ConfigError("ckpt=FILE is no part of a run; give either ckpt= or run= and phase=")
-    _check_size(config.size)
     weights = check_weights(located(config.ckpt))
     build = partial(build_network, config.model, pretrained=False)
     network = described(config.model)
@@ -101,7 +99,7 @@ def matching_networks(config: DictConfig, purpose: str) -> list[TrainedNetwork]:
 
     Raises:
         StoreError: no run matches, or none that does is finished.
-        ConfigError: ``model`` or ``classes`` is given.
+        ConfigError: ``model`` or ``classes`` is given, or the size is no height and width.
     """
     _refuse_of_files()
     patterns = [str(name) for name in (config.run if OmegaConf.is_list(config.run) else [config.run])]
@@ -110,7 +108,7 @@ def matching_networks(config: DictConfig, purpose: str) -> list[TrainedNetwork]:
         out = None if config.out is None else Path(config.out) / run.path.name
         try:
             networks.append(network_of_run(run, config.phase, config.size, out, purpose))
-        except StoreError as error:
+        except (StoreError, ConfigError) as error:  # of what the run recorded
             _log.warning("skipped: %s", error)
     if not networks:
         raise StoreError(f"none of the runs that match {', '.join(patterns)} could be used; see above")
@@ -151,11 +149,6 @@ def _folder_name(weights: Path, network: Mapping[str, Any]) -> str:
     while name.endswith(_SUFFIXES):
         name = Path(name).stem
     return f"{name}_{digest(file_digest(weights).encode() + to_json(network))[:8]}"
-
-
-def _check_size(size: object) -> None:
-    if size is not None and not isinstance(size, Sequence):
-        raise ConfigError(f"size={size}; expected height and width in pixels, e.g. size=[512,1024]")
 
 
 def with_epochs(networks: Sequence[TrainedNetwork]) -> list[TrainedNetwork]:

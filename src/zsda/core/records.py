@@ -8,9 +8,9 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from zsda.core.errors import StoreError
+from zsda.core.errors import RecordError, StoreError
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 """Pattern of what can name a folder of its own, and stand in a table as it is."""
@@ -32,6 +32,9 @@ class Record(BaseModel):
 
 
 R = TypeVar("R", bound=Record)
+V = TypeVar("V")
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_record(kind: type[R], path: Path, way_out: str, told: Collection[str] = ()) -> R:
@@ -44,13 +47,13 @@ def read_record(kind: type[R], path: Path, way_out: str, told: Collection[str] =
         told: its keys that are only ever told to a reader, so that their texts may be any.
 
     Raises:
-        StoreError: the file is missing, no JSON object, not plain (`check_plain`), or holds other names or types.
+        RecordError: the file is missing, no JSON object, not plain (`check_plain`), or holds other names or types.
     """
     found = read_plain(path, way_out, told)
     try:
         return kind.model_validate(found)
     except ValidationError as error:
-        raise StoreError(f"{path}: {first_fault(error)}; {way_out}") from error
+        raise RecordError(f"{path}: {first_fault(error)}; {way_out}") from error
 
 
 def first_fault(error: ValidationError, above: str = "") -> str:
@@ -62,29 +65,29 @@ def first_fault(error: ValidationError, above: str = "") -> str:
     if first["type"] == "extra_forbidden":
         return f"{printable(place)} is no name that zsda writes"
     reason = first["msg"].removeprefix("Value error, ")
-    where = f"{printable(place)}: " if place else ""
-    return f"{where}{reason[:1].lower()}{reason[1:]}, found {_shown(first['input'])}"
+    told = f"{reason[:1].lower()}{reason[1:]}"
+    return f"{printable(place)}: {told}, found {_shown(first['input'])}" if place else told
 
 
 def read_plain(path: Path, way_out: str, told: Collection[str] = ()) -> dict[str, Any]:
     """Reads a JSON file as an object of plain values; for the arguments and errors see `read_record`."""
     try:
         if not path.is_file():  # opening a pipe would wait for ever
-            raise StoreError(f"{path}: no such file; {way_out}")
+            raise RecordError(f"{path}: no such file; {way_out}")
         size = path.stat().st_size
         if size > _MOST_BYTES:
-            raise StoreError(f"{path}: {size} bytes; expected at most {_MOST_BYTES}; {way_out}")
+            raise RecordError(f"{path}: {size} bytes; expected at most {_MOST_BYTES}; {way_out}")
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: cannot be read ({printable(str(error))}); {way_out}") from error
+        raise RecordError(f"{path}: cannot be read ({printable(str(error))}); {way_out}") from error
     if not isinstance(found, dict):
-        raise StoreError(f"{path}: holds no JSON object; {way_out}")
+        raise RecordError(f"{path}: holds no JSON object; {way_out}")
     try:
         for key, value in found.items():
             if key not in told:
                 check_plain({key: value})
     except StoreError as error:
-        raise StoreError(f"{path}: {error}; {way_out}") from error
+        raise RecordError(f"{path}: {error}; {way_out}") from error
     return found
 
 
@@ -126,6 +129,24 @@ def _flaw(value: Any) -> str | None:  # noqa: ANN401 - a scalar of JSON
     if isinstance(value, float):
         return "an infinite number" if math.isinf(value) else None
     return None if value is None else f"a {type(value).__name__}"
+
+
+def validate_json(kind: TypeAdapter[V], content: bytes) -> V:
+    """Reads JSON as a type, names of files that are no UTF-8 included, which Python writes as halves of characters.
+
+    Raises:
+        ValidationError: it is no such thing.
+    """
+    try:
+        return kind.validate_json(content)
+    except ValidationError:
+        if not _HALF.search(content):
+            raise
+        try:
+            return kind.validate_python(json.loads(content))
+        except (RecursionError, UnicodeDecodeError, json.JSONDecodeError):
+            pass
+        raise
 
 
 def printable(text: str, also: str = "") -> str:

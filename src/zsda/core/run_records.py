@@ -1,9 +1,9 @@
 """What the files of a run folder hold."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, FailFast, Field
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from zsda.core.records import PlainName, Record
 
@@ -137,6 +137,15 @@ class RunRecord(Record):
     files: dict[str, str] = Field(default_factory=dict)
     starts: list[dict[str, Any]] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        """Refuses a file of which one part tells of another training than the other."""
+        if self.header is not None and self.settings.get("seed") != self.header.seed:
+            raise ValueError(f"settings.seed is {self.settings.get('seed')!r}, and {self.header.seed} in its header")
+        if self.header is not None and not self.choices:
+            raise ValueError("choices is empty")
+        return self
+
 
 class PhaseReport(Record):
     """``phase.json``, which is written when a phase is finished.
@@ -154,7 +163,7 @@ class PhaseReport(Record):
 
     epochs: Annotated[int, Field(ge=0)]
     steps: Annotated[int, Field(ge=0)]
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, le=10**10, allow_inf_nan=False)]
     resumed: bool
     left_out: Annotated[list[str], FailFast()]
     watched: dict[str, float]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from zsda.core.digests import content_digests
-from zsda.core.errors import ConfigError, StoreError
+from zsda.core.errors import ConfigError, RecordError, StoreError
 from zsda.core.files import digest as digest_of
 from zsda.core.files import remove_parts, to_json, write_atomic
 from zsda.core.records import NAME, check_plain, read_record
@@ -84,7 +84,7 @@ class PhaseFolder:
         """Returns what `finish` was given.
 
         Raises:
-            StoreError: the file is no such report.
+            RecordError: the file is no such report.
         """
         way_out = "delete it to finish this phase anew from its last checkpoint"
         return read_record(PhaseReport, self._report, way_out, told=["left_out"])
@@ -111,12 +111,12 @@ class PhaseFolder:
         """Refuses a finished phase of which something is gone.
 
         Raises:
-            StoreError: it is.
+            RecordError: it is.
         """
         for path in self.missing():
             restored = "start its python -m zsda.train again, which makes it from the last checkpoint"
             anew = f"put it back, or delete {self.path} to make it anew"
-            raise StoreError(f"{path} is gone; {restored if self.restorable else anew}")
+            raise RecordError(f"{path} is gone; {restored if self.restorable else anew}")
 
     def check_unchanged(self) -> None:
         """Refuses a finished phase if something that it left, and that is there, is no longer what it was.
@@ -220,21 +220,21 @@ class RunFolder:
         """Returns what `claim` wrote.
 
         Raises:
-            StoreError: the folder holds no run, or one whose file was not written by this version of zsda.
+            RecordError: the folder holds no run, or one whose file was not written by this version of zsda.
         """
         if not self._record.is_file():
-            raise StoreError(f"{self.path} holds no run of zsda.train; expected {self._record.name} in it")
+            raise RecordError(f"{self.path} holds no run of zsda.train; expected {self._record.name} in it")
         return read_record(RunRecord, self._record, _FOREIGN_RUN, told=["starts"])
 
     def header(self) -> RunHeader:
         """Returns what the training is.
 
         Raises:
-            StoreError: see `record`; or it is none.
+            RecordError: see `record`; or it is none.
         """
         header = self.record().header
         if header is None:
-            raise StoreError(f"{self.path} holds no run of zsda.train, but one of another command")
+            raise RecordError(f"{self.path} holds no run of zsda.train, but one of another command")
         return header
 
     def differing_settings(self, other: Self) -> list[str]:

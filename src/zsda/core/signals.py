@@ -1,5 +1,6 @@
 """The signals that end a command: those of a terminal, of ``kill``, and of Slurm ahead of its time limit."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_PARENT = "ZSDA_PARENT"  # of the environment: the process that may start others, as those of ddp
+_PR_SET_PDEATHSIG = 1  # of Linux
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -61,6 +64,18 @@ def ended_by_signals(command: str) -> Iterator[None]:
             # half made are still to come, so the hook stays.
             raise SystemExit(128 + received[0])
         sys.unraisablehook = unraisable_before
+
+
+def end_with_parent() -> None:
+    """Lets this process end with the command that started it, even where that is killed and can tell nobody.
+
+    One that was started by torchrun, Slurm, MPI or a shell is left to those.
+    """
+    parent, os.environ[_PARENT] = os.environ.get(_PARENT), str(os.getpid())
+    if parent == str(os.getppid()) and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent != str(os.getppid()):  # it was faster
+            raise SystemExit(128 + signal.SIGKILL)
 
 
 def _kill_loaders() -> None:

@@ -1,6 +1,7 @@
 """Scenes as aligned views that share their labels: the source, what it was edited into, and what else it was made to look like."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,13 @@ from torch.utils.data import DataLoader, Dataset
 from zsda.core.errors import ConfigError, DataError
 from zsda.core.seeds import hash32
 from zsda.data.cache import Cache, Wanted
-from zsda.data.datasets.cityscapes import Cityscapes
-from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.faults import Fault, load_or_stand_in
+from zsda.data.resizing import Size
 from zsda.data.samplers import EpochSampler
 from zsda.data.samples import SegmentationDataset, fingerprint
 from zsda.data.training import TrainingData
 from zsda.data.transforms import Effect, TrainingTransform, Weather
-
-SOURCE, WEATHER = "source", "weather"
+from zsda.data.views import SOURCE, WEATHER, check_enough, view_images
 
 
 class ViewsDataset(Dataset[Any]):
@@ -102,10 +101,11 @@ class ViewsData(TrainingData):
 
     Args:
         source: the labelled training images.
-        validation: labelled images of the source domain to watch during training.
-        watch: views of the validation images to score; generated ones need their set made with split=val.
+        validation: labelled images of the source domain to watch during training; None where nothing is watched.
+        watch: views of the validation images to score; generated ones need their set made with split=val. Empty watches nothing.
         setting: the setting that shows the source by itself.
         generated_root: where the generated sets lie, as ``<domain>_<recipe>``.
+        rendered_root: where a rendered world has its `ORACLE`; None: beside the generated sets.
         domain: name of the domain; None where only the source is trained on.
         transform: augmentation of the training views.
         batch_size: scenes of an optimiser step, which the processes share.
@@ -118,14 +118,15 @@ class ViewsData(TrainingData):
         cache: how many GB the decoded images of all sets together may take on the disk; None decodes them every time.
 
     Raises:
-        ConfigError: numbers that no loader takes, no views, or one that needs a domain where there is none, or another source.
+        ConfigError: numbers that no loader takes, no views, or one that needs a domain where there is none, or another source;
+            or something is watched without validation images.
         DataError: a set is not there, or not with the layout scores asked for.
     """
 
     def __init__(
         self,
         source: SegmentationDataset,
-        validation: SegmentationDataset,
+        validation: SegmentationDataset | None,
         watch: Sequence[str],
         setting: str,
         generated_root: str | Path,
@@ -139,6 +140,7 @@ class ViewsData(TrainingData):
         weather: str | None = None,
         min_layout_score: float | None = None,
         cache: float | None = None,
+        rendered_root: str | Path | None = None,
     ) -> None:
         if isinstance(views, str) or not views:
             raise ConfigError(f"data.views={views!r}; expected a list, for example [source,target]")
@@ -152,34 +154,33 @@ class ViewsData(TrainingData):
             )
         kept = None if cache is None else Cache(cache)
         if kept is not None:
-            source, validation = source.read_by(kept.reader), validation.read_by(kept.reader)
-        self._generated_root, self._domain = Path(generated_root), domain
-        watched = {view: self._dataset(view, validation, None) for view in watch}
+            source = source.read_by(kept.reader)
+            validation = None if validation is None else validation.read_by(kept.reader)
+        if watch and validation is None:
+            raise ConfigError(
+                f"data.watch={list(watch)} and no validation images; give data.validation, or data.watch=[]"
+            )
+        images = partial(view_images, generated_root=generated_root, domain=domain, rendered_root=rendered_root)
+        watched = {} if validation is None else {view: images(view, validation) for view in watch}
         super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase, kept)
         self.target = None if set(views) == {SOURCE} else domain
         datasets, effects = {}, dict[str, Effect]()
         for number, view in enumerate(views):
             name = f"{view}_{views[: number + 1].count(view)}" if view in views[:number] else view
-            datasets[name] = self._dataset(view, source, min_layout_score)
+            datasets[name] = images(view, source, min_layout_score=min_layout_score)
             if view == WEATHER:
                 effects[name] = Weather(weather)
         self.training_set = ViewsDataset(datasets, transform, self.drawing, effects)
         self._views = list(dict.fromkeys(views))
-        self._datasets, self._size = list(datasets.values()), transform.size
-
-    def _dataset(self, view: str, source: SegmentationDataset, min_layout_score: float | None) -> SegmentationDataset:
-        if view in (SOURCE, WEATHER):
-            return source
-        if not isinstance(source, Cityscapes):
-            raise ConfigError(
-                f"the view {view!r} needs a generated set, which Cityscapes alone has, and the source is {source.name}; give "
-                f"data=cityscapes, method=source_only, or in method.phases.NAME.data.views and data.watch nothing but {SOURCE}"
-            )
-        return GeneratedSet(self._generated_root, self._domain, view, source, min_layout_score)
+        self._datasets, self._size, self._transform = list(datasets.values()), transform.size, transform
 
     def wanted(self) -> list[Wanted]:
         """See `TrainingData`."""
         return [Wanted(dataset, self._size, self._size) for dataset in self._datasets]
+
+    def shown(self) -> list[tuple[str, Size]]:
+        """See `TrainingData`."""
+        return [self._transform.shown, *super().shown()]
 
     def describe(self) -> str:
         """Names the views and the number of scenes."""
@@ -202,6 +203,6 @@ class ViewsData(TrainingData):
         """
         rank, world = self.place()
         dataset = self.training_set
-        self.check_enough(len(dataset))
+        check_enough(self.batch_size, len(dataset))
         order = hash32(self.drawing, "order")
         return self.loader(dataset, EpochSampler(dataset, world, rank, shuffle=True, seed=order, drop_last=True))

@@ -1,6 +1,10 @@
 """How images and labels are opened, and what a label file must be."""
 
+import errno
 import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -8,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from zsda.core.errors import DataError
+from zsda.core.errors import DataError, ZsdaError
+from zsda.core.limits import TooLargeError, check_pixels
+from zsda.core.reasons import reason
 from zsda.data.labels import ClassSet
+from zsda.data.opening import opened, regular
 from zsda.data.png import decode_plain
 from zsda.data.resizing import Size, Window, cut, resize_image, resize_mask, resize_to_nearest
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _RED = 2  # OpenCV counts from blue
 _GREY_OF_16_BITS = ("I;16", "I;16B", "I")
 """Modes of Pillow whose values it would cut off at 255 instead of scaling them."""
@@ -35,6 +41,7 @@ _SIDEWAYS = [turn for orientation, turn in _TURNS.items() if orientation >= 5]
 _PROFILES = ("XML:com.adobe.xmp", "Raw profile type exif")
 """Texts of a PNG that may tell how to turn it, beside its EXIF; all may stand before or behind the pixels."""
 _END = 2**18  # bytes
+_NOT_OF_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class DamagedImageError(DataError):
@@ -67,18 +74,20 @@ _FORMS = {
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Kind of colour in the header of a PNG -> channels; a palette (3) has one, of indices."""
 _PALETTE = 3
-_HEADER = 26  # bytes, up to the kind of colour
+_SIZE, _HEADER = 16, 26  # bytes, up to width and height, and up to the kind of colour
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Returns width and height as `Reader.image` has them, mostly without decoding; None if the file is no image."""
+    """Returns width and height as `Reader.image` has them, mostly without decoding; None if that would refuse the file."""
     try:
-        with Image.open(_regular(path), formats=("PNG", "JPEG")) as image:
+        with opened(path) as (_, image):
             # Pillow decodes a PNG to find what stands behind the pixels.
             known = image.format != "PNG" or any(part in image.info for part in ("exif", *_PROFILES))
             asks = known or any(part.encode() in _end(path) for part in ("eXIf", *_PROFILES))
             return image.size[::-1] if asks and _turn(image) in _SIDEWAYS else image.size
-    except _UNREADABLE:
+    except ZsdaError:
+        raise
+    except Exception:  # see _decoding
         return None
 
 
@@ -117,8 +126,8 @@ class Reader:
         """Reads an RGB image completely, turned as its EXIF says; grey of 16 bits is scaled to 8.
 
         Raises:
-            DamagedImageError: the file is missing, truncated, too large to be decoded, or no image; or it has 16 bits of which it uses
-                14 at most.
+            DamagedImageError: the file is missing, truncated, or no image; it has more pixels than `zsda.core.limits.most_pixels`; or it
+                has 16 bits of which it uses 14 at most.
         """
         return _as_image(_decoded(path))
 
@@ -146,26 +155,18 @@ class Reader:
         they are refused.
 
         Raises:
-            DamagedImageError: the file is missing, truncated, too large to be decoded, or no PNG.
+            DamagedImageError: the file is missing, truncated, or no PNG; or it has more pixels than `zsda.core.limits.most_pixels`.
             DataError: its channels or bits are not those of the encoding, its EXIF says that it is to be turned, it has ids that the
                 encoding does not hold, or is painted in the colours of others.
             ConfigError: the encoding does not tell the classes apart.
         """
         form = _FORMS.get(encoding, _ONE_CHANNEL)
         try:
-            regular = _regular(path)
-            plain = decode_plain(regular) if form is _ONE_CHANNEL else None
-            if plain is not None and plain.ndim == 2:
-                return classes.to_ids(plain, encoding)
-            with regular.open("rb") as file, Image.open(file, formats=("PNG",)) as image:
-                _check_form(file, image, form, encoding)
-                ids = _deep_red(file, image) if form.bits > 8 else np.array(image)
-                _check_upright(image)
-                if image.mode == "P":
-                    _check_colours(image, classes, encoding)
+            with _decoding(path, "PNG"):
+                ids = _decoded_ids(path, form, classes, encoding)
             return classes.to_ids(ids if ids.ndim == 2 else ids[..., 0], encoding)
-        except _UNREADABLE as error:
-            raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG") from error
+        except DamagedImageError:
+            raise
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
 
@@ -201,20 +202,53 @@ class Reader:
 FROM_DISK = Reader()
 
 
+@contextmanager
+def _decoding(path: Path, expected: str) -> Iterator[None]:
+    """Turns what a damaged file makes decoders stumble over, which is not enumerable, into the error that names it.
+
+    Raises:
+        DamagedImageError: something was stumbled over.
+    """
+    try:
+        yield
+    except ZsdaError:
+        raise
+    except TooLargeError as error:
+        raise DamagedImageError(f"{path}: {error}") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NOT_OF_THE_FILE:
+            raise
+        raise DamagedImageError(
+            f"{path}: cannot be decoded ({reason(error)}); expected a complete {expected}"
+        ) from error
+
+
 def _decoded(path: Path) -> NDArray[np.uint8] | Image.Image:
     """Decodes an image to RGB or, where it is one of those, to grey in an array, uint8 [H, W]."""
-    try:
-        plain = decode_plain(_regular(path))
+    with _decoding(path, "PNG or JPEG"):
+        plain = decode_plain(regular(path))
         if plain is not None:
             return plain
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with opened(path) as (_, image):
             deep = any("16" in str(tile[3]) for tile in image.tile)
             image.load()
             turn = _turn(image)
             upright = image if turn is None else image.transpose(turn)
             return _from_16_bits(upright) if deep else upright.convert("RGB")
-    except _UNREADABLE as error:
-        raise DamagedImageError(f"{path}: cannot be decoded ({error}); expected a complete PNG or JPEG") from error
+
+
+def _decoded_ids(path: Path, form: _Form, classes: ClassSet, encoding: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Decodes a label to what it holds, [H, W] or [H, W, C] with the ids in the first channel."""
+    plain = decode_plain(regular(path)) if form is _ONE_CHANNEL else None
+    if plain is not None and plain.ndim == 2:
+        return plain
+    with opened(path, png_only=True) as (file, image):
+        _check_form(file, image, form, encoding)
+        ids = _deep_red(file, image) if form.bits > 8 else np.array(image)
+        _check_upright(image)
+        if image.mode == "P":
+            _check_colours(image, classes, encoding)
+    return ids
 
 
 def _end(path: Path) -> bytes:
@@ -226,12 +260,6 @@ def _end(path: Path) -> bytes:
 def _as_image(decoded: NDArray[np.uint8] | Image.Image) -> Image.Image:
     image = decoded if isinstance(decoded, Image.Image) else Image.fromarray(decoded)
     return image if image.mode == "RGB" else image.convert("RGB")  # which copies
-
-
-def _regular(path: Path) -> Path:
-    if path.exists() and not path.is_file():
-        raise OSError("no regular file")  # a pipe would be waited for
-    return path
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -280,6 +308,7 @@ def _check_form(file: BinaryIO, image: Image.Image, form: _Form, encoding: str) 
     file.seek(0)
     header = file.read(_HEADER)
     file.seek(place)
+    check_pixels(*struct.unpack_from(">II", header, _SIZE))  # OpenCV takes the first header, Pillow the last
     bits, kind = header[-2:]
     channels = _CHANNELS.get(kind)
     if channels != form.channels or (bits != form.bits and kind != _PALETTE):

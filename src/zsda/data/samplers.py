@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from zsda.core.errors import ConfigError
 from zsda.core.seeds import hash32
+from zsda.core.values import COUNT, whole
 
 
 class _Resumable:
@@ -122,6 +122,5 @@ def check_loading(batch_size: int, num_workers: int) -> None:
     Raises:
         ConfigError: a batch size under 1, a negative number of workers, or no whole numbers.
     """
-    for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
-        if not isinstance(value, int) or value < least:
-            raise ConfigError(f"{name}={value}; expected a whole number of at least {least}")
+    COUNT.check("batch_size", batch_size)
+    whole(0).check("num_workers", num_workers)

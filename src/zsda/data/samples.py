@@ -161,7 +161,7 @@ def pseudo_label(image: str | PurePath) -> str:
 
 
 def pair_with_labels(
-    what: str, images: Sequence[Path], suffix: str, labels: Path, label_suffix: str, needs_labels: bool = True
+    what: str, images: Sequence[Path], suffix: str, labels: Path, label_suffix: str, needs_labels: bool | None = True
 ) -> list[Sample]:
     """Finds the label of each image; label ids are preferred where both encodings are there.
 
@@ -171,7 +171,7 @@ def pair_with_labels(
         suffix: what their names end with.
         labels: the folder of the labels, in folders of the same names.
         label_suffix: what their names end with, with a place for the ``{encoding}``.
-        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
+        needs_labels: see `with_labels`.
 
     Raises:
         DataError: an image has no label, and needs one.
@@ -185,12 +185,20 @@ def pair_with_labels(
     return with_labels(what, samples, needs_labels)
 
 
-def with_labels(what: str, samples: Sequence[Sample], needs_labels: bool) -> list[Sample]:
-    """Returns samples of whose labels each is there: one without its label is refused, or unlabelled if it needs none.
+def with_labels(what: str, samples: Sequence[Sample], needs_labels: bool | None) -> list[Sample]:
+    """Returns samples of whose labels each is there.
+
+    Args:
+        what: how the message calls the set.
+        samples: with the places of their labels.
+        needs_labels: whether an image without its label is refused; otherwise it is taken, unlabelled. None keeps the place where the label
+            should be, for `zsda.data.inspection`, which tells all that are missing.
 
     Raises:
         DataError: a sample has no label, and needs one.
     """
+    if needs_labels is None:
+        return list(samples)
     if needs_labels:
         check_labels(what, samples)
         return list(samples)
@@ -208,6 +216,19 @@ def check_labels(what: str, samples: Sequence[Sample]) -> None:
         raise DataError(
             f"{what}: {len(without)} of {len(samples)} images have no label, the first is {without[0].image}; "
             f"expected {without[0].label}"
+        )
+
+
+def check_sizes(sample: Sample, size: tuple[int, int], label_size: tuple[int, int]) -> None:
+    """Refuses an image, height, width, whose label has another size, where that must not be.
+
+    Raises:
+        DataError: it has.
+    """
+    if sample.sizes == "equal" and size != label_size:
+        (height, width), (label_height, label_width) = size, label_size
+        raise DataError(
+            f"{sample.image}: {width}x{height}, but its label {sample.label} is {label_width}x{label_height}; expected equal sizes"
         )
 
 
@@ -310,11 +331,7 @@ class SegmentationDataset:
         """
         sample = self.samples[index]
         image, ids = self.reader.pixels(sample.image, size, window), self._ids(index, label_size, window)
-        if sample.sizes == "equal" and image.size != ids.size:
-            (height, width), (label_height, label_width) = image.size, ids.size
-            raise DataError(
-                f"{sample.image}: {width}x{height}, but its label {sample.label} is {label_width}x{label_height}; expected equal sizes"
-            )
+        check_sizes(sample, image.size, ids.size)
         return {"image": image.values, "mask": ids.values, "key": sample.key}
 
     def __getitem__(self, index: int) -> dict[str, Any]:

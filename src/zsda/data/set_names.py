@@ -8,5 +8,5 @@ CONTACT_SHEET = "contact_sheet.jpg"
 
 
 def set_name(domain: str, recipe: str) -> str:
-    """Returns the name of the set that a recipe makes for a domain, which is that of its folder under ``data_root``."""
+    """Returns the name of the set that a recipe makes for a domain, which is that of its folder under ``generated_root``."""
     return f"{domain}_{recipe}"

@@ -36,6 +36,7 @@ class TrainingData(L.LightningDataModule, ABC):
 
     Attributes:
         watched: the sets that are scored in between.
+        batch_size: scenes of an optimiser step.
         num_workers: loader processes.
         target: the setting that shows what is adapted to; None where the source alone is seen.
         unlabelled_name: how the images without labels are called; None where there are none.
@@ -62,12 +63,12 @@ class TrainingData(L.LightningDataModule, ABC):
         super().__init__()
         self.source, self.setting = source, setting
         self.watched = EvaluationData(watched, size, size, batch_size, num_workers, cache)
-        self._cache = cache
+        self._cache, self._size_of_watched = cache, size
         if batch_size < 2:
             raise ConfigError(
                 "data.batch_size=1; expected at least 2, batch normalisation learns nothing from one image"
             )
-        self._batch_size, self.num_workers = batch_size, num_workers
+        self.batch_size, self.num_workers = batch_size, num_workers
         self.drawing = phase_seed(seed, phase)
 
     @abstractmethod
@@ -86,6 +87,10 @@ class TrainingData(L.LightningDataModule, ABC):
     def wanted(self) -> Sequence[Wanted]:
         """Returns what is read again in each epoch, beside the sets that are watched."""
 
+    def shown(self) -> list[tuple[str, Size]]:
+        """Returns option -> height, width of all images that a network is shown."""
+        return [("data.transform.size", self._size_of_watched)] if self.watched.settings else []
+
     def prepare_data(self) -> None:
         """Decodes what is read again in each epoch, in one process of a machine, while the others wait."""
         if self._cache is not None:
@@ -102,10 +107,10 @@ class TrainingData(L.LightningDataModule, ABC):
         Raises:
             ConfigError: it is no whole number.
         """
-        share, rest = divmod(self._batch_size, world)
+        share, rest = divmod(self.batch_size, world)
         if rest:
             raise ConfigError(
-                f"data.batch_size={self._batch_size} counts the scenes of all devices together and cannot be shared by {world}; "
+                f"data.batch_size={self.batch_size} counts the scenes of all devices together and cannot be shared by {world}; "
                 f"give a multiple of {world}, or other machine.devices="
             )
         return share
@@ -122,7 +127,7 @@ class TrainingData(L.LightningDataModule, ABC):
         """
         if self.share(world) == 1 and not synchronised:
             raise ConfigError(
-                f"data.batch_size={self._batch_size} on {world} devices leaves one scene each, of which batch normalisation learns "
+                f"data.batch_size={self.batch_size} on {world} devices leaves one scene each, of which batch normalisation learns "
                 "nothing; expected machine.sync_batchnorm=true, fewer machine.devices= or a larger data.batch_size="
             )
 
@@ -144,17 +149,6 @@ class TrainingData(L.LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=outlive_signals,
         )
-
-    def check_enough(self, scenes: int) -> None:
-        """Refuses a set that is smaller than a batch.
-
-        Raises:
-            ConfigError: it is.
-        """
-        if scenes < self._batch_size:
-            raise ConfigError(
-                f"data.batch_size={self._batch_size} needs as many scenes, there are {scenes}; lower data.batch_size"
-            )
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """Returns one loader for each watched set."""

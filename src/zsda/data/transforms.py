@@ -1,9 +1,7 @@
 """What is drawn for a training scene: its crop, its mirroring, its weather and its colours."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import albumentations as A
 import cv2
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import hash32, uniform
+from zsda.core.values import FACTORS, HUE, PROBABILITY, SIZE, check_crop
 from zsda.data.colours import ADJUST
 from zsda.data.labels import IGNORE
 from zsda.data.resizing import Size, Window, cut
@@ -91,25 +90,19 @@ class TrainingTransform:
         blur: float = 0.0,
         cutout: float = 0.0,
     ) -> None:
-        check_size("data.transform.size", size)
-        if crop is not None:
-            check_size("data.transform.crop", crop)
-        if scale is not None:
-            check_range("data.transform.scale", scale, 0)
-        for name, limits in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
-            check_range(f"data.transform.{name}", limits, 0)
-        check_range("data.transform.hue", hue, -0.5, 0.5)
+        SIZE.check("data.transform.size", size)
+        SIZE.or_none().check("data.transform.crop", crop)
+        FACTORS.or_none().check("data.transform.scale", scale)
+        for name, factors in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+            FACTORS.check(f"data.transform.{name}", factors)
+        HUE.check("data.transform.hue", hue)
         for name, share in (("flip", flip), ("blur", blur), ("cutout", cutout)):
-            check_probability(f"data.transform.{name}", share)
-        least = 1 if scale is None else min(1, scale[0])
-        if crop is not None and (crop[0] > size[0] * least or crop[1] > size[1] * least):
-            shrunk = "" if scale is None else f" scaled by {scale[0]}"
-            raise ConfigError(
-                f"data.transform: a crop of {tuple(crop)} does not fit into size {tuple(size)}{shrunk} (height, width)"
-            )
+            PROBABILITY.check(f"data.transform.{name}", share)
+        check_crop("data.transform", size, crop, scale)
         self.size = size
         self._scale, self._flip = scale, flip
         self._window = size if crop is None else crop
+        self.shown: tuple[str, Size] = ("data.transform.size", size) if crop is None else ("data.transform.crop", crop)
         self._jitter = dict(zip(ADJUST, (brightness, contrast, saturation, hue), strict=True))
         extent = (0.05, 0.25)
         self._options: dict[str, A.ImageOnlyTransform] = {}
@@ -154,7 +147,7 @@ class TrainingTransform:
     def colours(self, seed: int, view: str) -> Tensor:
         """Draws the factors of the jitter of a view, in the order of `ADJUST`, float64 [4]."""
         return torch.tensor(
-            [within(limits, uniform(seed, name, view)) for name, limits in self._jitter.items()], dtype=torch.float64
+            [within(factors, uniform(seed, name, view)) for name, factors in self._jitter.items()], dtype=torch.float64
         )
 
     def _blur_and_cut_out(self, image: NDArray[np.uint8], seed: int, view: str) -> NDArray[np.uint8]:
@@ -197,51 +190,6 @@ class _Geometry:
         return cv2.flip(pixels, 1) if self.mirrored else pixels
 
 
-def within(limits: Sequence[float], share: float) -> float:
-    """Returns what lies at a share of the way from the lower limit to the upper one."""
-    return limits[0] + (limits[1] - limits[0]) * share
-
-
-def check_size(key: str, size: object) -> None:
-    """Refuses what is no height and width.
-
-    Raises:
-        ConfigError: the option ``key`` is none.
-    """
-    if not _is_pair(size) or not all(isinstance(length, int) and length > 0 for length in size):
-        raise ConfigError(f"{key}={_show(size)}; expected height and width in pixels, e.g. {key}=[512,1024]")
-
-
-def check_range(key: str, limits: object, least: float, most: float = math.inf, whole: bool = False) -> None:
-    """Refuses what is no lower and upper limit.
-
-    Raises:
-        ConfigError: the option ``key`` is none, goes beyond ``least`` and ``most``, or has no ``whole`` numbers where they are asked for.
-    """
-    numbers = "whole numbers" if whole else "numbers"
-    kinds = int if whole else int | float
-    if (
-        not _is_pair(limits)
-        or not least <= limits[0] <= limits[1] <= most
-        or not all(isinstance(limit, kinds) for limit in limits)
-    ):
-        bounds = f"of at least {least}" if math.isinf(most) else f"from {least} to {most}"
-        raise ConfigError(f"{key}={_show(limits)}; expected two {numbers} {bounds}, the lower one first")
-
-
-def check_probability(key: str, share: object) -> None:
-    """Refuses what is no probability.
-
-    Raises:
-        ConfigError: the option ``key`` is none.
-    """
-    if not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ConfigError(f"{key}={share}; expected a probability, a number from 0 to 1")
-
-
-def _is_pair(value: object) -> TypeGuard[Sequence[float]]:
-    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(item, int | float) for item in value)
-
-
-def _show(value: object) -> str:
-    return str(value).replace(" ", "")
+def within(ends: Sequence[float], share: float) -> float:
+    """Returns what lies at a share of the way from the lower end to the upper one."""
+    return ends[0] + (ends[1] - ends[0]) * share

@@ -15,14 +15,14 @@ from zsda.core.seeds import hash32
 from zsda.data.cache import Cache, Wanted
 from zsda.data.faults import Fault, load_or_stand_in
 from zsda.data.reader import DamagedImageError, image_size
+from zsda.data.resizing import Size
 from zsda.data.samplers import CyclingSampler
 from zsda.data.samples import SegmentationDataset, check_labels, fingerprint
 from zsda.data.training import TrainingData
+from zsda.data.views import SOURCE, UNLABELLED, check_enough, check_unlabelled
 from zsda.data.weak_strong import WeakStrongTransform
 
 _log = logging.getLogger(__name__)
-
-SOURCE, UNLABELLED = "source", "unlabelled"
 
 Paste = Callable[[NDArray[np.uint8], NDArray[np.uint8], int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 """Takes an image, uint8 [H, W, 3], its label map, uint8 [H, W], and a seed, and returns both with something pasted on them."""
@@ -88,6 +88,7 @@ class UnpairedData(TrainingData):
         phase: number of the phase that it is for, from 0.
         parts: what batches hold, ``source``, ``unlabelled`` or both; what is not among them is not read.
         validation: labelled images of the source domain to watch during training; None watches nothing.
+        watch: watches nothing either where ``source`` is not in it.
         labels: a folder of pseudo labels for the unlabelled images, in ids of the source's class set; None leaves all their
             pixels ignored.
         copy_paste: makes what is pasted on the unlabelled images of the ``dataset`` with its pseudo labels and of their folder
@@ -118,6 +119,7 @@ class UnpairedData(TrainingData):
         phase: int = 0,
         parts: Sequence[str] = (SOURCE, UNLABELLED),
         validation: SegmentationDataset | None = None,
+        watch: Sequence[str] = (SOURCE,),
         labels: Path | None = None,
         copy_paste: Callable[..., Paste] | None = None,
         cache: float | None = None,
@@ -126,24 +128,17 @@ class UnpairedData(TrainingData):
         if kept is not None:
             source = source.read_by(kept.reader)
             unlabelled = None if unlabelled is None else unlabelled.read_by(kept.reader)
-        watched = {} if validation is None else {SOURCE: validation}
+        watched = {} if validation is None or SOURCE not in watch else {SOURCE: validation}
         super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase, kept)
         if isinstance(parts, str) or not parts or not {*parts} <= {SOURCE, UNLABELLED}:
             raise ConfigError(f"data.parts={parts}; expected a list of {SOURCE}, {UNLABELLED} or both")
         images = {SOURCE: source}
         if UNLABELLED in parts:
-            if unlabelled is None:
-                raise ConfigError(
-                    "which unlabelled images? give unlabelled=NAME, or a folder of your own as unlabelled=folder"
-                )
-            if target is None:
-                raise ConfigError(
-                    "which condition do the unlabelled images show? give unlabelled.setting=NAME, or a domain="
-                )
-            self.target, self.unlabelled_name = target, unlabelled.name
-            without = unlabelled.unlabelled().with_classes(source.classes)
+            named, self.target = check_unlabelled(unlabelled, target)
+            self.unlabelled_name = named.name
+            without = named.unlabelled().with_classes(source.classes)
             images[UNLABELLED] = without if labels is None else without.relabelled(labels)
-            check_labels(unlabelled.name, images[UNLABELLED].samples)
+            check_labels(named.name, images[UNLABELLED].samples)
         self.images: Mapping[str, SegmentationDataset] = {name: images[name] for name in images if name in parts}
         self._unlabelled = unlabelled
         self._transforms = {SOURCE: transform, UNLABELLED: unlabelled_transform}
@@ -162,6 +157,11 @@ class UnpairedData(TrainingData):
     def wanted(self) -> list[Wanted]:
         """See `TrainingData`."""
         return [Wanted(dataset, None, None) for dataset in self.images.values()]
+
+    def shown(self) -> list[tuple[str, Size]]:
+        """See `TrainingData`."""
+        keys = {SOURCE: "data.transform.size", UNLABELLED: "data.unlabelled_transform.size"}
+        return [*((keys[part], self._transforms[part].size) for part in self.images), *super().shown()]
 
     def describe(self) -> str:
         """Says how many images of each part there are."""
@@ -185,10 +185,10 @@ class UnpairedData(TrainingData):
             StoreError: the pseudo labels are not complete, or nothing of them can be pasted.
         """
         rank, world = self.place()
-        batches = max(len(images) for images in self.images.values()) // self._batch_size
+        batches = max(len(images) for images in self.images.values()) // self.batch_size
         loaders: dict[str, Any] = {}
         for name, images in self.images.items():
-            self.check_enough(len(images))
+            check_enough(self.batch_size, len(images))
             self._warn_of_small(name)
             length = batches * self.share(world)
             sampler = CyclingSampler(len(images), length, rank, world, seed=hash32(self.drawing, "order", name))

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zsda.core.errors import ConfigError
 from zsda.core.seeds import uniform
+from zsda.core.values import BITS, FACTORS, HEIGHTS, JITTER, KERNELS, OFFSET, PROBABILITY, SIZE, THRESHOLD, whole
 from zsda.data.colours import ADJUST
 from zsda.data.resizing import Size, Window, cut
-from zsda.data.transforms import check_probability, check_range, check_size, within
+from zsda.data.transforms import within
 
 WEAK, STRONG = "weak", "strong"
 
@@ -64,19 +64,14 @@ class StrongColours:
             "solarise": self._solarise,
             "grey": self._grey,
         }
-        for name, value, least, most in (
-            ("count", count, 0, len(self._changes)),
-            ("bits", bits, 1, 8),
-            ("threshold", threshold, 0, 256),
-        ):
-            if not isinstance(value, int) or not least <= value <= most:
-                raise ConfigError(f"strong.{name}={value}; expected a whole number from {least} to {most}")
-        check_probability("strong.probability", probability)
-        if not isinstance(jitter, int | float) or not 0 <= jitter <= 0.5:
-            raise ConfigError(f"strong.jitter={jitter}; expected a number from 0 to 0.5")
-        check_range("strong.kernels", kernels, 3, whole=True)
-        check_range("strong.gain", gain, 0)
-        check_range("strong.offset", offset, -1, 1)
+        whole(0, len(self._changes)).check("strong.count", count)
+        BITS.check("strong.bits", bits)
+        THRESHOLD.check("strong.threshold", threshold)
+        PROBABILITY.check("strong.probability", probability)
+        JITTER.check("strong.jitter", jitter)
+        KERNELS.check("strong.kernels", kernels)
+        FACTORS.check("strong.gain", gain)
+        OFFSET.check("strong.offset", offset)
         self._count, self._probability = count, probability
         self._by, self._kernels, self._gains, self._offsets = jitter, kernels, gain, offset
         self._mask, self._threshold = 0xFF << (8 - bits) & 0xFF, threshold
@@ -138,9 +133,9 @@ class WeakStrongTransform:
     def __init__(
         self, size: Size, heights: Sequence[int], flip: float = 0.5, strong: StrongColours | None = None
     ) -> None:
-        check_size("size", size)
-        check_range("heights", heights, 1, whole=True)
-        check_probability("flip", flip)
+        SIZE.check("size", size)
+        HEIGHTS.check("heights", heights)
+        PROBABILITY.check("flip", flip)
         self.size = size
         self._heights, self._flip, self._strong = heights, flip, strong
         self._ratio = size[1] / size[0]

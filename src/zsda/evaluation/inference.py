@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zsda.core.errors import ConfigError, DataError, ModelError
+from zsda.core.values import SIZE
 from zsda.data.colours import normalise
 from zsda.data.evaluation import EvaluationData
 from zsda.data.faults import FaultLog
 from zsda.data.labels import ClassSet
 from zsda.data.resizing import Size, resize_image
-from zsda.data.transforms import check_size
 from zsda.evaluation.metrics import SetScores, plain_scores
 from zsda.evaluation.pictures import write_mask
 from zsda.evaluation.protocols import Protocol
@@ -69,7 +69,7 @@ class ResizedInference(Inference):
     """
 
     def __init__(self, size: Size) -> None:
-        check_size("size", size)
+        SIZE.check("size", size)
         self.size = size
 
     def labels(

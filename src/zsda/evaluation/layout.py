@@ -15,6 +15,7 @@ from zsda.data.labels import ClassSet
 from zsda.data.resizing import Size, resize_mask
 from zsda.evaluation.inference import ResizedInference
 from zsda.evaluation.metrics import confusion_matrix, scores
+from zsda.models.sizes import check_sizes
 from zsda.models.weights import load_trained
 
 
@@ -42,13 +43,14 @@ class LayoutJudge:
         """Makes the judge of a trained network; None of none.
 
         Raises:
-            ConfigError: its classes are no set of classes.
+            ConfigError: its classes are no set of classes, or it cannot take images of its size.
             ModelError: the weights are not there, or those of another network.
         """
         if trained is None:
             return None
-        digest = file_digest(trained.weights)
-        return cls(load_trained(trained), trained.size, digest, find_classes(trained.classes))
+        digest, network = file_digest(trained.weights), load_trained(trained)
+        check_sizes(network, [("world.size", trained.size)])
+        return cls(network, trained.size, digest, find_classes(trained.classes))
 
     def prepare(self, image: Image.Image, mask: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Brings an RGB image and the mask of its source, ids of the judge's classes, uint8 [H, W], to what `score` takes.

@@ -1,11 +1,11 @@
 """How predictions and labels are compared, and which number says it in one."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal
 
 from zsda.core.errors import ConfigError
+from zsda.core.values import SIZE, SIZES
 from zsda.data.labels import LabelSize
 
 Absent = Literal["left_out", "zero"]
@@ -106,11 +106,8 @@ def chosen_protocol(name: str, size: Any = None, scales: Any = None, mirror: boo
         able = ", ".join(one.name for one in PROTOCOLS.values() if one.summed)
         found = "mirror=true" if scales is None else f"scales={scales}"
         raise ConfigError(f"{found} sums probabilities, which protocol={name} does not; expected protocol={able}")
-    if size is not None and not _is_size(size):
-        raise ConfigError(f"size={size}; expected height and width in pixels, e.g. size=[512,1024]")
-    if scales is not None and not (_is_list(scales) and scales and all(map(_is_size, scales))):
-        example = "scales=[[512,1024],[768,1536]]"
-        raise ConfigError(f"scales={scales}; expected a list of heights and widths in pixels, e.g. {example}")
+    SIZE.or_none().check("size", size)
+    SIZES.or_none().check("scales", scales)
     sizes = tuple(sorted({(height, width) for height, width in scales or ()}, key=lambda one: (one[0] * one[1], one)))
     if len(sizes) == 1:
         size, sizes = sizes[0], ()
@@ -125,11 +122,3 @@ def _unknown(name: str) -> ConfigError:
     if plain != name and PROTOCOLS.get(plain, PROTOCOLS["full"]).summed and _VARIANT.fullmatch(name):
         return ConfigError(f"protocol={name} is the name of a result; give {find_protocol(name).words}")
     return ConfigError(f"unknown protocol {name!r}; expected one of {', '.join(PROTOCOLS)}")
-
-
-def _is_size(value: object) -> bool:
-    return _is_list(value) and len(value) == 2 and all(type(length) is int and length > 0 for length in value)
-
-
-def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
-    return isinstance(value, Sequence) and not isinstance(value, str)

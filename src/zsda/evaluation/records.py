@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from zsda.core.errors import StoreError
+from zsda.core.errors import RecordError, StoreError
 from zsda.core.files import to_json, write_atomic
 from zsda.core.records import PlainName, Record, read_record
 from zsda.core.run_records import ClassesRecord, Plain
@@ -191,17 +191,17 @@ def read_scores_file(kind: type[E], path: Path) -> E:
     """Reads ``scores.json`` or ``epochs.json``.
 
     Raises:
-        StoreError: the file is missing, or not what ``zsda.eval`` wrote.
+        RecordError: the file is missing, or not what ``zsda.eval`` wrote.
     """
     way_out = "it is not what python -m zsda.eval wrote: evaluate this run again"
     found = read_record(kind, path, way_out, told=["left_out", "provenance", "title", "weights", "roots"])
     tables = found.epochs.values() if isinstance(found, EpochsFile) else [getattr(found, "settings", {})]
     if not found.files or not tables or any(table.keys() != found.files.keys() for table in tables):
-        raise StoreError(f"{path}: its scores are not those of the settings in files; {way_out}")
+        raise RecordError(f"{path}: its scores are not those of the settings in files; {way_out}")
     classes = len(found.classes.classes)
     for name, scores in found.settings.items() if isinstance(found, ScoresFile) else ():
         if scores.confusion and [len(row) for row in scores.confusion] != [classes + 1] * classes:
-            raise StoreError(f"{path}: the confusion of {name} is not {classes}x{classes + 1}; {way_out}")
+            raise RecordError(f"{path}: the confusion of {name} is not {classes}x{classes + 1}; {way_out}")
     return found
 
 

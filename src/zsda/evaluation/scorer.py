@@ -22,6 +22,7 @@ from zsda.evaluation.pictures import write_confusions, write_curves
 from zsda.evaluation.protocols import Protocol
 from zsda.evaluation.records import SUMMARY, check_replaced, read_epochs, read_scores, write_epochs, write_scores
 from zsda.evaluation.scene_log import SceneLog
+from zsda.models.sizes import check_sizes
 from zsda.models.weights import load_trained
 
 _log = logging.getLogger(__name__)
@@ -218,6 +219,8 @@ class Scorer:
         datasets = {name: dataset.with_classes(classes) for name, dataset in self._datasets.items()}
         inference, label_size = inference_by(self._protocol, size), None if self._protocol.labels == "native" else size
         data = EvaluationData(datasets, inference.size, label_size, self._batch_size, self._num_workers, self._cache)
-        task = EvaluationTask(load_trained(network), list(datasets), classes, self._protocol, inference, masks, scenes)
+        model = load_trained(network)
+        check_sizes(model, [("scales", scale) for scale in self._protocol.scales or []] or [("size", size)])
+        task = EvaluationTask(model, list(datasets), classes, self._protocol, inference, masks, scenes)
         results = evaluate(task, data, trainer)
         return results, task.faults.messages, trainer.is_global_zero

@@ -19,7 +19,8 @@ _IMAGES = "leftImg8bit"
 class CityscapesRoot:
     """The folder of links of one generated set. Nothing is written before `link`.
 
-    The links are relative, so that it may be moved together with what it links to.
+    The links are relative, so that it may be moved together with what it links to. They hold where ``root`` and ``source`` lie apart, and
+    behind links of the file system.
 
     Args:
         root: the folder of the generated set.
@@ -32,9 +33,11 @@ class CityscapesRoot:
     def __init__(self, root: Path, source: Path) -> None:
         self.root = root.with_name(f"{root.name}_cityscapes")
         self._edits = root / _IMAGES / "train"
+        # A relative link is followed from where its folder really lies.
+        self._there, edits, source = (path.parent.resolve() / path.name for path in (self.root, root, source))
         splits = {split: source / _IMAGES / split for split in ("val", "test")}
         targets = {f"{_IMAGES}/{split}": images for split, images in splits.items() if images.is_dir()}
-        self._targets = {f"{_IMAGES}/train": self._edits, "gtFine": source / "gtFine", **targets}
+        self._targets = {f"{_IMAGES}/train": edits / _IMAGES / "train", "gtFine": source / "gtFine", **targets}
         for folder in (self.root, self.root / _IMAGES):
             if folder.is_symlink():
                 raise StoreError(
@@ -73,7 +76,7 @@ class CityscapesRoot:
                     raise StoreError(describe_os_error(error, link)) from error
 
     def _relative(self, name: str) -> str:
-        return os.path.relpath(self._targets[name].absolute(), (self.root / name).parent.absolute())
+        return os.path.relpath(self._targets[name], (self._there / name).parent)
 
     def _is_made(self, name: str) -> bool:
         link = self.root / name

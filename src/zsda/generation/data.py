@@ -8,8 +8,8 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from zsda.core.errors import ConfigError
 from zsda.core.files import digest
+from zsda.core.values import COUNT
 from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.data.samplers import check_loading, group_loader
 from zsda.data.samples import SegmentationDataset
@@ -35,8 +35,7 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
     def __init__(
         self, source: SegmentationDataset, recipe: Recipe, domain: Domain, seed: int, limit: int | None = None
     ) -> None:
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise ConfigError(f"limit={limit}; expected null for all images or a number of at least 1")
+        COUNT.or_none().check("limit", limit)
         self.root, self._source = source.root, source
         self._places = {s.image.relative_to(source.root).as_posix(): place for place, s in enumerate(source.samples)}
         self.paths = sorted(self._places)[:limit]

@@ -3,8 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zsda.core.errors import ConfigError
-from zsda.core.files import check_folder_name
+from zsda.core.values import IMAGE_GUIDANCE, NAME, SENTENCE, TEXT_GUIDANCE
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,11 @@ class Domain:
     image_guidance: float = 1.5
 
     def __post_init__(self) -> None:
-        check_folder_name("domain.name", self.name)
-        if not isinstance(self.prompt, str) or not self.prompt.strip():
-            raise ConfigError(f'domain.prompt is empty; give domain.prompt="..." for the domain {self.name}')
+        NAME.check("domain.name", self.name)
+        SENTENCE.check("domain.prompt", self.prompt)
         # Below these bounds the pipeline ignores both scales without a word.
-        if not isinstance(self.text_guidance, int | float) or not self.text_guidance > 1:
-            raise ConfigError(f"domain.text_guidance={self.text_guidance}; expected a number above 1")
-        if not isinstance(self.image_guidance, int | float) or not self.image_guidance >= 1:
-            raise ConfigError(f"domain.image_guidance={self.image_guidance}; expected a number of at least 1")
+        TEXT_GUIDANCE.check("domain.text_guidance", self.text_guidance)
+        IMAGE_GUIDANCE.check("domain.image_guidance", self.image_guidance)
 
     def describe(self) -> dict[str, Any]:
         """Returns the values as they are recorded beside a generated set."""

@@ -7,16 +7,19 @@ between source and target; in a *target* image every patch is edited. The defaul
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import product
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import derive_seed
+from zsda.core.values import PATCH, SIDES, check_patch, shown, whole
 from zsda.generation.tiling import Box, feather, place, spread
+
+# Imported where it is used, so that a wrong recipe or folder is told at once.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Recipe(ABC):
@@ -33,18 +36,15 @@ class Recipe(ABC):
     name: ClassVar[str]
 
     def __init__(self, canvas: Sequence[int], patch: Sequence[int]) -> None:
-        if not _are_sides(canvas) or not _are_sides(patch):
-            raise ConfigError(
-                f"recipe {self.name}: canvas={_show(canvas)}, patches {_show(patch)}; "
-                "expected width and height in pixels, e.g. canvas=[1024,512] patch_size=512"
-            )
+        SIDES.check(f"recipes.{self.name}.canvas", canvas)
         self.canvas = (canvas[0], canvas[1])
         self.patch = (patch[0], patch[1])
-        if patch[0] > canvas[0] or patch[1] > canvas[1]:
-            raise ConfigError(
-                f"recipe {self.name}: patches of {_size(self.patch)} do not fit into a canvas of {_size(self.canvas)}; "
-                "choose a smaller patch_size= or a larger canvas="
-            )
+        check_patch(self.name, canvas, patch)
+
+    @classmethod
+    def _sides(cls, patch_size: int | Sequence[int]) -> Sequence[int]:
+        PATCH.check(f"recipes.{cls.name}.patch_size", patch_size)
+        return (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
 
     @property
     def patches_per_image(self) -> int:
@@ -75,16 +75,20 @@ class Recipe(ABC):
                 f"{multiple}, e.g. {_size(nearest)}; change patch_size= or canvas="
             )
 
-    def draw_canvas(self, image: Image.Image) -> Tensor:
+    def draw_canvas(self, image: Image.Image) -> "Tensor":
         """Resizes an RGB image to the canvas as the published code does, bicubically; uint8 [3, H, W]."""
+        import torch
+
         resized = image.resize(self.canvas, Image.Resampling.BICUBIC)
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous()
 
-    def cut(self, canvas: Tensor, boxes: Sequence[Box]) -> Tensor:
+    def cut(self, canvas: "Tensor", boxes: Sequence[Box]) -> "Tensor":
         """Cuts patches [N, C, h, w] out of a canvas [C, H, W]."""
+        import torch
+
         return torch.stack([canvas[:, top:bottom, left:right] for left, top, right, bottom in boxes])
 
-    def merge(self, canvas: Tensor, boxes: Sequence[Box], patches: Tensor) -> Tensor:
+    def merge(self, canvas: "Tensor", boxes: Sequence[Box], patches: "Tensor") -> "Tensor":
         """Pastes patches [N, C, h, w] into a copy of the canvas [C, H, W], of the same type, later ones over earlier ones."""
         merged = canvas.clone()
         for (left, top, right, bottom), patch in zip(boxes, patches, strict=True):
@@ -118,9 +122,9 @@ class Intermediate(Recipe):
         patches: int = 1,
         position: str | Sequence[int] = "random",
     ) -> None:
-        super().__init__(canvas, _sides(patch_size))
+        super().__init__(canvas, self._sides(patch_size))
         most = (self.canvas[0] // self.patch[0]) * (self.canvas[1] // self.patch[1])
-        if not isinstance(patches, int) or not 1 <= patches <= most:
+        if not whole(1, most).fits(patches):
             raise ConfigError(
                 f"recipes.intermediate.patches={patches}; expected 1 to {most}, as many as fit side by side into a canvas of "
                 f"{_size(self.canvas)} with patches of {_size(self.patch)}; choose fewer or a smaller patch_size="
@@ -129,7 +133,7 @@ class Intermediate(Recipe):
         self.corner = None if position == "random" else self._corner(position)
         if self.corner is not None and patches > 1:
             raise ConfigError(
-                f"recipes.intermediate.patches={patches} with position={_show(position)}; expected position=random for more "
+                f"recipes.intermediate.patches={patches} with position={shown(position)}; expected position=random for more "
                 "than one patch"
             )
 
@@ -167,13 +171,13 @@ class Intermediate(Recipe):
         is_pair = isinstance(position, Sequence) and len(position) == 2
         if not is_pair or not all(isinstance(value, int) for value in position):
             raise ConfigError(
-                f"recipes.intermediate.position={_show(position)}; expected random, {', '.join(places)}, or left and top in "
+                f"recipes.intermediate.position={shown(position)}; expected random, {', '.join(places)}, or left and top in "
                 "pixels, e.g. position=[0,0]"
             )
         left, top = int(position[0]), int(position[1])
         if not (0 <= left <= across and 0 <= top <= down):
             raise ConfigError(
-                f"recipes.intermediate.position={_show(position)}: a patch of {_size(self.patch)} leaves the canvas of "
+                f"recipes.intermediate.position={shown(position)}: a patch of {_size(self.patch)} leaves the canvas of "
                 f"{_size(self.canvas)} there; expected left from 0 to {across} and top from 0 to {down}"
             )
         return left, top
@@ -200,8 +204,8 @@ class Target(Recipe):
     def __init__(
         self, canvas: Sequence[int] = (1024, 512), patch_size: int | Sequence[int] = 512, overlap: int = 0
     ) -> None:
-        super().__init__(canvas, _sides(patch_size))
-        if not isinstance(overlap, int) or not 0 <= overlap < min(self.patch):
+        super().__init__(canvas, self._sides(patch_size))
+        if not whole(0, min(self.patch) - 1).fits(overlap):
             raise ConfigError(
                 f"recipes.target.overlap={overlap} with patches of {_size(self.patch)}; expected 0 to {min(self.patch) - 1} pixels"
             )
@@ -220,8 +224,10 @@ class Target(Recipe):
         width, height = self.patch
         return [Box(left, top, left + width, top + height) for top, left in product(self._rows, self._columns)]
 
-    def merge(self, canvas: Tensor, boxes: Sequence[Box], patches: Tensor) -> Tensor:
+    def merge(self, canvas: "Tensor", boxes: Sequence[Box], patches: "Tensor") -> "Tensor":
         """Blends the tiles [N, C, h, w] of all ``boxes``, in their order, into an image [C, H, W] of the canvas' type."""
+        import torch
+
         width, height = self.patch
         weights = product(feather(self._rows, height), feather(self._columns, width))
         merged = torch.zeros(canvas.shape, dtype=torch.float64)
@@ -252,18 +258,5 @@ class Whole(Recipe):
         return [Box(0, 0, *self.canvas)]
 
 
-def _sides(patch_size: int | Sequence[int]) -> Sequence[int]:
-    return patch_size if isinstance(patch_size, Sequence) else (patch_size, patch_size)
-
-
-def _are_sides(value: Any) -> bool:  # noqa: ANN401 - what a config gave
-    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(side, int) and side > 0 for side in value)
-
-
 def _size(sides: Sequence[int]) -> str:
     return f"{sides[0]}x{sides[1]}"
-
-
-def _show(value: object) -> str:
-    text = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-    return str(text).replace(" ", "")

@@ -80,7 +80,7 @@ class GeneratedStore:
     """One generated set, made by the owner of its folder (`zsda.core.locks.owned`). Nothing is written before the first image is done.
 
     Args:
-        root: ``<data_root>/<domain>_<recipe>``.
+        root: ``<generated_root>/<domain>_<recipe>``.
         settings: plain values that the images depend on; a set is continued if they agree, except below ``versions``.
         retries: how often a bad edit is tried again. No setting of the set: it changes no image that passes, and what it did
             stands in the manifest. An image that was left out after fewer attempts is tried anew.

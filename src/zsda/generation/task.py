@@ -9,8 +9,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from zsda.core.errors import ConfigError, ModelError
+from zsda.core.errors import ModelError
 from zsda.core.seeds import derive_seed
+from zsda.core.values import RETRIES
 from zsda.data.faults import FaultLog
 from zsda.generation.contact import ContactSheet
 from zsda.generation.data import PatchDataModule
@@ -56,8 +57,7 @@ class GenerationTask(LightningModule):
         retries: int = 3,
     ) -> None:
         super().__init__()
-        if not isinstance(retries, int) or retries < 0:
-            raise ConfigError(f"retries={retries}; expected a whole number of at least 0")
+        RETRIES.check("retries", retries)
         recipe.check_fits(editor.multiple)
         self.editor, self.recipe, self.domain = editor, recipe, domain
         self.seed, self.batch_size, self.faults, self.retries = seed, batch_size, faults, retries

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # see recipes
+    from torch import Tensor
 
 
 class Box(NamedTuple):
@@ -32,7 +33,7 @@ def spread(length: int, tile: int, overlap: int) -> list[int]:
     return [0] if tile == length else [index * (length - tile) // (count - 1) for index in range(count)]
 
 
-def feather(starts: Sequence[int], tile: int) -> Tensor:
+def feather(starts: Sequence[int], tile: int) -> "Tensor":
     """Weighs the pixels of tiles along one axis: linear ramps where neighbours overlap, exactly 1 elsewhere.
 
     Args:
@@ -42,6 +43,8 @@ def feather(starts: Sequence[int], tile: int) -> Tensor:
     Returns:
         float64 [number of tiles, tile]; above 0, and at each pixel of the axis the sum over all tiles is 1.
     """
+    import torch
+
     weights = torch.ones(len(starts), tile, dtype=torch.float64)
     for index, (before, start) in enumerate(pairwise(starts)):
         overlap = before + tile - start

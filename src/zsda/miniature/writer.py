@@ -13,7 +13,6 @@
 
 import io
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +29,7 @@ from rich.progress import track
 
 from zsda.core.errors import StoreError
 from zsda.core.files import describe_os_error, digest, to_json, write_atomic
+from zsda.core.limits import cores
 from zsda.core.settings import differences
 from zsda.core.signals import outlive_signals
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX
@@ -190,7 +190,7 @@ def _claim(root: Path, settings: dict[str, object]) -> dict[str, Any]:
 
 def _write_all(frames: Sequence[Frame], write: Callable[[Frame], None], description: str) -> None:
     """Writes frames, many of them in a process on each core."""
-    processes = min(os.cpu_count() or 1, len(frames) // _WORTH_A_PROCESS)
+    processes = min(cores(), len(frames) // _WORTH_A_PROCESS)
     if processes < 2:
         for frame in track(frames, description=description, transient=True):
             write(frame)

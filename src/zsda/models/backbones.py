@@ -6,6 +6,7 @@ import torchvision
 from torch import Tensor, nn
 
 from zsda.core.errors import ConfigError, ModelError
+from zsda.core.reasons import reason
 
 IMAGENET = {
     "resnet18": "IMAGENET1K_V1",
@@ -91,9 +92,8 @@ def _imagenet_file(name: str, pretrained: bool | str) -> str:
 
 def imagenet_unreachable(name: str, error: Exception) -> str:
     """Says that ImageNet weights cannot be fetched, and the two ways out."""
-    reason = " ".join(str(error).split())[:200]
     return (
-        f"the ImageNet weights of {name} cannot be fetched ({reason}); fetch them on a machine with network and give "
+        f"the ImageNet weights of {name} cannot be fetched ({reason(error)}); fetch them on a machine with network and give "
         "model.weights=FILE, or start from random weights with model.pretrained=false"
     )
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
 from torch import Tensor, nn
 
 from zsda.core.errors import ConfigError, ModelError
+from zsda.core.reasons import reason
 from zsda.models.backbones import imagenet_unreachable
 
 _TIMM = "tu-"
+_FREES = {"strict_img_size": False, "dynamic_img_size": True}
 _SET_HERE = {"encoder_name", "encoder_weights", "in_channels", "classes", "kwargs"}
 ENCODER_OPTIONS = {"drop_path_rate", "drop_rate", "dynamic_img_size", "img_size", "strict_img_size"}
 """What encoders of timm take beside what their decoder decides."""
@@ -40,17 +43,18 @@ def library_model(
         ConfigError: the library does not know this architecture, encoder or option, or has no memory for the network.
         ModelError: the ImageNet weights cannot be fetched.
 
-    The network itself raises ConfigError for images of a size that it cannot halve often enough.
+    Encoders of timm that can take images of any size are made so, unless an option says otherwise. The network itself raises
+    ConfigError for images of a size that it cannot halve often enough.
     """
     if not isinstance(pretrained, bool):
         raise ConfigError(f"model.pretrained={pretrained} with model=smp; expected true or false")
     _check_names(architecture, encoder, options)
+    options = {**_of_any_size(encoder, options), **options}
     try:
         model = smp.create_model(architecture, encoder, None, classes=num_classes, **options)
     except (KeyError, ValueError, RuntimeError, TypeError, MemoryError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:300]
         raise ConfigError(
-            f"model.architecture={architecture} model.encoder={encoder}: {reason}; expected names of segmentation-models-pytorch"
+            f"model.architecture={architecture} model.encoder={encoder}: {reason(error)}; expected names of segmentation-models-pytorch"
         ) from error
     if pretrained:
         try:
@@ -69,11 +73,7 @@ def _check_names(architecture: str, encoder: str, options: Mapping[str, Any]) ->
     if kind is None:
         known = ", ".join(smp.MODEL_ARCHITECTURES_MAPPING)
         raise ConfigError(f"{chosen}: no such architecture; expected names of segmentation-models-pytorch: {known}")
-    name = str(encoder)
-    if is_equivalent_to_timm_universal(name):  # older names, which the library writes anew in this way
-        name = name.replace("timm-", _TIMM).replace("tu-mobilenetv3", "tu-tf_mobilenetv3")
-    of_timm = name.removeprefix(_TIMM) if name.startswith(_TIMM) else ""
-    if encoder not in smp.encoders.get_encoder_names() and not timm.is_model(of_timm):
+    if encoder not in smp.encoders.get_encoder_names() and not timm.is_model(_of_timm(encoder)):
         raise ConfigError(
             f"{chosen}: no such encoder; expected names of segmentation-models-pytorch, or {_TIMM} and a name of timm"
         )
@@ -86,11 +86,33 @@ def _check_names(architecture: str, encoder: str, options: Mapping[str, Any]) ->
         )
 
 
+def _of_timm(encoder: str) -> str:
+    """Returns the name that an encoder has in timm; none if it is not from there."""
+    name = str(encoder)
+    if is_equivalent_to_timm_universal(name):  # older names, which the library writes anew in this way
+        name = name.replace("timm-", _TIMM).replace("tu-mobilenetv3", "tu-tf_mobilenetv3")
+    return name.removeprefix(_TIMM) if name.startswith(_TIMM) else ""
+
+
+def _of_any_size(encoder: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the option by which an encoder of timm takes images of other sizes than it is made for; none where it takes none."""
+    if not _of_timm(encoder) or options.keys() & {"img_size", *_FREES}:
+        return {}
+    for option, value in _FREES.items():
+        asked: dict[str, Any] = {option: value}
+        try:
+            with torch.device("meta"), torch.random.fork_rng(devices=[]):
+                timm.create_model(_of_timm(encoder), features_only=True, **asked)
+            return asked
+        except (TypeError, ValueError, RuntimeError, AttributeError, AssertionError):
+            continue  # it does not know the option; what else is wrong is told when it is built
+    return {}
+
+
 def _check_size(library_check: Callable[[Tensor], None], images: Tensor) -> None:
     try:
         library_check(images)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
         raise ConfigError(
-            f"{reason} Choose data.transform.size and data.transform.crop, or size= of eval, so"
+            f"{reason(error, most=400)}. Choose data.transform.size and data.transform.crop, or size= of eval, so"
         ) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from zsda.core.errors import ModelError
+from zsda.core.reasons import reason
 
 # A key that only this network has, what it is called under model=, and the key whose first dimension is the outputs.
 _NETWORKS = (
@@ -60,9 +61,7 @@ def load_exactly(
     try:
         model.load_state_dict({**{key: own[key] for key in dispensable}, **state})
     except RuntimeError as error:  # tensors of other kinds, such as sparse ones
-        raise ModelError(
-            f"{path} cannot be loaded into {type(model).__name__}: {' '.join(str(error).split())[:200]}"
-        ) from error
+        raise ModelError(f"{path} cannot be loaded into {type(model).__name__}: {reason(error)}") from error
 
 
 def _dispensable(model: nn.Module, own: Mapping[str, Tensor], lacking: Set[str]) -> set[str]:

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from zsda.core.errors import ConfigError, ModelError
 from zsda.core.files import file_digest, to_json, write_atomic
 from zsda.core.provenance import provenance
+from zsda.core.reasons import reason
+from zsda.core.values import SIZE
 from zsda.data.colours import MEAN, STD
-from zsda.data.transforms import check_size
+from zsda.models.sizes import check_sizes
 from zsda.models.weights import save_weights
 
 FORMATS = {"safetensors": "weights.safetensors", "onnx": "network.onnx"}
@@ -89,7 +91,8 @@ def export_network(
         StoreError: the disk refuses.
     """
     check_formats(formats)
-    check_size("size", size)
+    SIZE.check("size", size)
+    check_sizes(model, [("size", size)])
     model.eval()
     with torch.no_grad():
         channels = model(torch.zeros(1, 3, *size)).shape[1]
@@ -130,8 +133,7 @@ def to_onnx(model: nn.Module, size: Sequence[int]) -> OnnxNetwork:
         difference = _difference(model, content, size)
     except Exception as error:
         # The exporter, the checker and the runtime each have errors of their own, down to bare Exceptions.
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(f"{name} cannot be written as ONNX: {reason}; give format=safetensors") from error
+        raise ModelError(f"{name} cannot be written as ONNX: {reason(error)}; give format=safetensors") from error
     if not difference <= TOLERANCE:  # not a number is no match either
         raise ModelError(
             f"{name} in ONNX differs from torch by {difference:.1e}, expected at most {TOLERANCE:.0e}; not written, "

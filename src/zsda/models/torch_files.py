@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from zsda.core.errors import ModelError
+from zsda.core.reasons import reason
 
 
 class _Float64:
@@ -65,6 +66,5 @@ def _reason(error: Exception) -> str:
             f"it holds {refused.group(1)}, which is no weight, and nothing of it was executed; expected tensors and plain values "
             "only: save the state dict alone where the file was made"
         )
-    # torch explains at length how to load the file nevertheless, and last what is wrong.
-    what = text.rpartition("WeightsUnpickler error: ")[2].partition(" Check the documentation")[0]
-    return f"{what[:200] or type(error).__name__}; expected a complete file of tensors and plain values only"
+    what = reason(error).rpartition("WeightsUnpickler error: ")[2]
+    return f"{what}; expected a complete file of tensors and plain values only"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zsda.core.errors import ModelError
 from zsda.core.files import write_atomic
+from zsda.core.reasons import reason
 from zsda.core.trained import TrainedNetwork, check_weights
 from zsda.models.backbones import backbone_of
 from zsda.models.matching import load_exactly
@@ -99,7 +100,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{path} cannot be read as weights: {reason}; expected a complete file of tensors only"
+            f"{path} cannot be read as weights: {reason(error)}; expected a complete file of tensors only"
         ) from error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from zsda.core.errors import ConfigError, StoreError
 from zsda.core.seeds import uniform
+from zsda.core.values import COUNT
 from zsda.data.labels import IGNORE
 from zsda.data.resizing import resize_to_nearest
 from zsda.data.samples import SegmentationDataset, pseudo_label
@@ -62,8 +63,7 @@ class HardAwareCopyPaste:
     ) -> None:
         classes = dataset.classes
         for name, value in (("hard", hard), ("donors", donors)):
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"copy_paste.{name}={value}; expected a whole number of at least 1")
+            COUNT.check(f"copy_paste.{name}", value)
         unknown = [name for name in left_out if name not in classes.names]
         if isinstance(left_out, str) or unknown:
             raise ConfigError(f"copy_paste.left_out={left_out}; expected a list, of {', '.join(classes.names)}")

@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 from zsda.core.errors import ModelError, StoreError
 from zsda.core.files import write_atomic
 from zsda.core.seeds import hash32
+from zsda.core.values import SIZE
 from zsda.data.colours import finish
 from zsda.data.faults import Fault, FaultLog, collate, load_or_fault
 from zsda.data.labels import IGNORE
 from zsda.data.resizing import Size, resize_to_nearest
 from zsda.data.samplers import check_loading, group_loader
 from zsda.data.samples import SegmentationDataset
-from zsda.data.transforms import check_size
 from zsda.evaluation.inference import of_classes
 from zsda.models.torch_files import read_torch_file
 from zsda.pseudo_labels.selectors import Selector
@@ -92,7 +92,7 @@ class LabellingData(L.LightningDataModule):
         done: int = 0,
     ) -> None:
         super().__init__()
-        check_size("size", size)
+        SIZE.check("size", size)
         check_loading(batch_size, num_workers)
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(hash32(seed, "labels"))).tolist()
         once = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from zsda.core.errors import StoreError
 from zsda.core.files import read_regular
-from zsda.core.records import first_fault, printable, read_record
+from zsda.core.records import first_fault, printable, read_record, validate_json
 from zsda.data.labels import ClassSet
 from zsda.data.samples import pseudo_label
 from zsda.pseudo_labels.store import ANEW, Places, PseudoLabelHeader, count_file
@@ -113,7 +113,7 @@ class PseudoLabels:
     def _listed(self) -> Mapping[int, list[tuple[str, int]]]:
         path = self._places.of_classes
         try:
-            found = _Listed.validate_json(_read(path, _COUNT_ANEW))
+            found = validate_json(_Listed, _read(path, _COUNT_ANEW))
         except ValidationError as error:
             raise StoreError(f"{path}: {first_fault(error)}; {_COUNT_ANEW}") from error
         foreign = sorted(found.keys() - set(range(len(self._classes))))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zsda.core.errors import ConfigError, ModelError, StoreError
+from zsda.core.values import COUNT, NOT_NEGATIVE, SHARE, whole
 from zsda.data.labels import IGNORE
 from zsda.pseudo_labels.confidences import BINS, confidence_and_class, count_confidences, quantiles
 
@@ -44,8 +45,7 @@ class Selector(ABC):
     _tensors: ClassVar[tuple[str, ...]] = ("thresholds", "class_mean_probabilities", "class_pixels", "predicted_pixels")
 
     def __init__(self, num_classes: int) -> None:
-        if not 1 <= num_classes <= IGNORE:
-            raise ConfigError(f"num_classes={num_classes}; expected 1 to {IGNORE}")
+        whole(1, IGNORE).check("num_classes", num_classes)
         self.num_classes = num_classes
         self.thresholds = torch.zeros(num_classes, dtype=torch.float64)
         self.class_mean_probabilities = torch.zeros(num_classes, dtype=torch.float64)
@@ -161,8 +161,7 @@ class InstanceAdaptiveSelector(Selector):
     ) -> None:
         super().__init__(num_classes)
         _check_shares(alpha=alpha, beta=beta, start=start)
-        if not gamma >= 0:
-            raise ConfigError(f"gamma={gamma}; expected 0 or more")
+        NOT_NEGATIVE.check("gamma", gamma)
         self.alpha, self.beta, self.gamma, self.start = alpha, beta, gamma, start
         self.thresholds = torch.full((num_classes,), start, dtype=torch.float64)
 
@@ -199,8 +198,7 @@ class ClassBalancedSelector(Selector):
     def __init__(self, num_classes: int, portion: float = 0.2, interval: int = 4) -> None:
         super().__init__(num_classes)
         _check_shares(portion=portion)
-        if interval < 1:
-            raise ConfigError(f"interval={interval}; expected 1 or more")
+        COUNT.check("interval", interval)
         self.portion, self.interval = portion, interval
         self.counts = torch.zeros(num_classes, BINS, dtype=torch.long)
 
@@ -278,5 +276,4 @@ def _rounded_up(thresholds: Tensor) -> Tensor:
 
 def _check_shares(**shares: float) -> None:
     for name, share in shares.items():
-        if not 0 <= share <= 1:
-            raise ConfigError(f"{name}={share}; expected 0 to 1")
+        SHARE.check(name, share)

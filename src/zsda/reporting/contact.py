@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from rich.table import Table
 
 from zsda.core.files import write_atomic
+from zsda.core.records import printable
 from zsda.data.panels import BACKGROUND, GAP, INK, MARGIN, LabelMap, Panel, fit, fitting_font, font
 from zsda.generation.domains import Domain
 from zsda.generation.preview import Edit, SourceImage, Trial
@@ -116,7 +117,7 @@ def trials_csv(images: Sequence[SourceImage], trials: Sequence[Trial]) -> bytes:
         scales = trial.scales
         for image, edit in zip(images, trial.edits, strict=True):
             asked = [scales.text_guidance, scales.image_guidance, scales.steps]
-            writer.writerow([image.path, *asked, edit.layout, image.layout, f"{edit.change:.4f}", edit.flaw])
+            writer.writerow([printable(image.path), *asked, edit.layout, image.layout, f"{edit.change:.4f}", edit.flaw])
     return text.getvalue().encode()
 
 

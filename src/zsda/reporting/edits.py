@@ -24,6 +24,7 @@ class EditedSet:
 
     Attributes:
         root: its folder.
+        source: that of the Cityscapes which was edited, as the last run that saw the set read it.
         domain: what its images were edited into.
         recipe: how.
         settings: what it was made with, dotted key -> value.
@@ -35,6 +36,7 @@ class EditedSet:
     """
 
     root: Path
+    source: Path
     domain: str
     recipe: str
     settings: Mapping[str, str]
@@ -52,14 +54,17 @@ class EditedSet:
 
 def edited_sets(runs: Sequence[RunFolder]) -> list[EditedSet]:
     """Returns the generated sets that runs saw, each once, in the order of their names; those that are gone are left out."""
-    places: dict[Path, tuple[str, str]] = {}
+    places: dict[Path, tuple[Path, str, str]] = {}
     for run in runs:
         record = run.record()
         domain = None if record.header is None else record.header.domain
-        root = str(record.starts[-1].get("data_root", "")) if record.starts else ""
+        start = record.starts[-1] if record.starts else {}
+        data_root = str(start.get("data_root", ""))
+        root = str(start.get("generated_root", data_root))
         seen = {key.rpartition("/")[2] for key in record.files}
         for recipe in seen | ({"target"} if "unlabelled" in seen else set()) if domain and root else ():
-            places[Path(root) / set_name(str(domain), recipe)] = (str(domain), recipe)
+            source = Path(data_root) / "cityscapes"
+            places[Path(root) / set_name(str(domain), recipe)] = (source, str(domain), recipe)
     sets = [_read(path, *names) for path, names in sorted(places.items()) if is_file(path / "generation.json")]
     return [one for one in sets if one is not None]
 
@@ -76,7 +81,7 @@ def plain_rows(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
     return rows
 
 
-def _read(root: Path, domain: str, recipe: str) -> EditedSet | None:
+def _read(root: Path, source: Path, domain: str, recipe: str) -> EditedSet | None:
     try:
         settings = read_plain(root / "generation.json", "it is left out of the page")
     except StoreError as error:
@@ -89,6 +94,7 @@ def _read(root: Path, domain: str, recipe: str) -> EditedSet | None:
     attempts = [entry for found in retries if isinstance(found, list) for entry in found if isinstance(entry, dict)]
     return EditedSet(
         root=root,
+        source=source,
         domain=domain,
         recipe=recipe,
         settings=plain_rows(settings),

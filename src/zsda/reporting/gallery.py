@@ -137,7 +137,7 @@ class Pictures:
     def of_edits(self, domain: str, sets: Sequence[EditedSet]) -> Gallery | None:
         """Returns scenes of a domain as they were edited, with predictions where ``setting=edited`` was scored; None without any."""
         of_domain = [one for one in sets if one.domain == domain]
-        # Those of one data_root belong together.
+        # Those of one place belong together.
         own = {one.recipe: one for one in of_domain if one.root.parent == of_domain[0].root.parent}
         runs = self._runs(domain, _EDITED)
         runs = {
@@ -145,7 +145,7 @@ class Pictures:
             for method, found in runs.items()
             if (kept := [run for run in found if run.generated_sets.get(_EDITED) == set_name(domain, "target")])
         }
-        scenes = self._edited_and_scored(runs) if runs else self._edited(own)
+        scenes = self._edited_and_scored(runs, sets) if runs else self._edited(own)
         if not scenes:
             return None
         prompt = next((one.settings.get("domain.prompt", "") for one in own.values()), "")
@@ -215,16 +215,18 @@ class Pictures:
             return None
         return pictures
 
-    def _edited_and_scored(self, runs: Mapping[str, Sequence[RunScores]]) -> list[SceneView]:
+    def _edited_and_scored(self, runs: Mapping[str, Sequence[RunScores]], sets: Sequence[EditedSet]) -> list[SceneView]:
         firsts = [of_method[0] for of_method in runs.values()]
         detail = firsts[0].details[_EDITED]
+        sources = {one.root.resolve(): one.source for one in sets}
+        source = sources.get(detail.root, detail.root.parent / "cityscapes")
         views = []
         for one in _spread(self._read(firsts[0], _EDITED), 2 * self._count):
             seen = self._predicted(firsts, _EDITED, one.scene)
             if seen is None:
                 continue
             size = (seen[0].width, seen[0].height)
-            before = self._before(detail.root, one.image, size)
+            before = self._before(source, detail.root, one.image, size)
             edit = [picture._replace(title=_RECIPES["target"]) for picture in seen if picture.title == _PHOTOGRAPH]
             rest = [picture for picture in seen if picture.title != _PHOTOGRAPH]
             views.append(SceneView(printable(one.scene), "", [*before, *edit, *rest]))
@@ -236,7 +238,7 @@ class Pictures:
             return []
         roots = {_RECIPES.get(recipe, recipe): one.root for recipe, one in sorted(sets.items(), key=_in_order)}
         paths = sorted(set.intersection(*(set(one.paths) for one in sets.values())))
-        source = next(iter(roots.values())).parent / "cityscapes"
+        source = next(iter(sets.values())).source
         views = []
         for path in _spread(paths, 2 * self._count):
             edits = [picture for title, root in roots.items() for picture in self._photograph(root / path, None, title)]
@@ -262,11 +264,11 @@ class Pictures:
         picture.putpalette(self._classes.palette.tobytes())
         return [label_map("ground truth", picture)]
 
-    def _before(self, root: Path, image: str, size: tuple[int, int]) -> list[Picture]:
+    def _before(self, source: Path, root: Path, image: str, size: tuple[int, int]) -> list[Picture]:
         """Returns the source of an edit, and the intermediate edit of it, where they are there."""
         domain = root.name.removesuffix("_target")
         places = {
-            "source": root.parent / "cityscapes",
+            "source": source,
             _RECIPES["intermediate"]: root.parent / set_name(domain, "intermediate"),
         }
         there = {title: place / image for title, place in places.items() if is_file(place / image)}

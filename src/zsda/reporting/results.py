@@ -1,13 +1,14 @@
 """The scores of many runs, read from their folders."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zsda.core.errors import StoreError
+from zsda.core.digests import content_digest
+from zsda.core.errors import RecordError, StoreError
 from zsda.core.files import file_digest
 from zsda.core.runs import RunFolder
 from zsda.evaluation.protocols import SUBSETS, find_protocol
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None = None) -> list[RunScores]:
     """Reads the scores of the last phase of each run; where a setting was scored twice, the newer scores count.
 
-    Runs without scores of this protocol are named in a warning and left out.
+    Runs without scores of this protocol, and those with a damaged file, are named in a warning and left out.
 
     Args:
         runs: whose.
@@ -38,18 +39,23 @@ def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None
             it is highest there, the earliest of equals, with all that this epoch reached: one result for each target.
 
     Raises:
-        StoreError: nothing is left; a file is no longer what ``zsda.eval`` wrote; a run was scored with weights that it no longer
-            has; the networks did not all see the same images at one size; or an epoch is to be chosen and a run's are not scored.
+        StoreError: nothing is left; a run was scored with weights that it no longer has; the networks did not all see the same images at
+            one size; or an epoch is to be chosen and a run's are not scored.
     """
     name = "scores.json" if select_by is None else "epochs.json"
-    results, without, elsewhere = [], [], set()
+    results, without, elsewhere, damaged = [], [], set(), []
     asking = find_protocol(protocol).words
     for run in runs:
         files = sorted(run.path.glob(f"eval/*/{name}"), key=lambda path: path.stat().st_mtime_ns)
-        found = [_read(path) for path in files]
-        asked = [stored for stored in found if stored["protocol"] == protocol]
+        try:
+            _check_records(run)
+            found = [_read(path) for path in files]
+            asked = [stored for stored in found if stored["protocol"] == protocol]
+            read = _of_run(run, asked, select_by) if asked else []
+        except RecordError as error:
+            damaged.append(error)
+            continue
         others = sorted({stored["protocol"] for stored in found})
-        read = _of_run(run, asked, select_by) if asked else []
         if select_by is None and not read:
             elsewhere.update(others)
             reason = f"scored with protocol {', '.join(others)} only" if others else "not evaluated yet"
@@ -64,6 +70,10 @@ def read_results(runs: Sequence[RunFolder], protocol: str, select_by: str | None
             f"with keep=all, then python -m zsda.eval run=NAMES 'setting=[NAME,...]' {asking} epochs=all, or choose others with "
             "runs=..."
         )
+    if damaged and not results:
+        raise damaged[0]
+    for flaw in damaged:
+        _log.warning("left out: %s", flaw)
     if not results:
         way_out = f"give protocol={'|'.join(sorted(elsewhere))}, or evaluate" if elsewhere else "evaluate them"
         raise StoreError(
@@ -94,9 +104,6 @@ def scores_after(run: RunFolder, phase: str, last: RunScores) -> RunScores | Non
         run: whose phase it is.
         phase: that left weights.
         last: what the last phase reached.
-
-    Raises:
-        StoreError: a file is no longer what ``zsda.eval`` wrote.
     """
     weights = run.phase(phase).weights
     files = sorted((run.path / "eval" / phase).glob("*/scores.json"), key=lambda path: path.stat().st_mtime_ns)
@@ -104,7 +111,7 @@ def scores_after(run: RunFolder, phase: str, last: RunScores) -> RunScores | Non
         return None
     digest = file_digest(weights)
     asked = (last.protocol, last.size, digest)
-    found = [_read(path) for path in files]
+    found = list(_readable(files))
     owner = {
         name: stored
         for stored in found
@@ -127,6 +134,22 @@ def scores_after(run: RunFolder, phase: str, last: RunScores) -> RunScores | Non
         generated_sets={n: stored["generated_sets"][n] for n, stored in same.items() if n in stored["generated_sets"]},
         source=_source(run, list(same.values())),
     )
+
+
+def _check_records(run: RunFolder) -> None:
+    """Reads what the run and its phases recorded, all of which is reported; raises RecordError where it cannot be."""
+    run.header()
+    for phase in map(run.phase, run.phase_names()):
+        if phase.finished:
+            phase.report()
+
+
+def _readable(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for path in files:
+        try:
+            yield _read(path)
+        except RecordError as error:
+            _log.warning("left out: %s", error)
 
 
 def _check_same_files(results: Sequence[RunScores]) -> None:
@@ -233,7 +256,7 @@ def _newest(run: RunFolder, oldest_first: Sequence[dict[str, Any]]) -> dict[str,
                 f"{find_protocol(oldest_first[0]['protocol']).words}"
             )
     weights = run.finished_phase().weights
-    if next(iter(owner.values()))["weights_digest"] != file_digest(weights):
+    if next(iter(owner.values()))["weights_digest"] != content_digest(weights):
         raise StoreError(
             f"{weights} is not what was scored; evaluate again: python -m zsda.eval run={run.path.name} ..."
         )

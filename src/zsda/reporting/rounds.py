@@ -2,9 +2,10 @@
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from zsda.core.files import file_digest
 from zsda.core.runs import RunFolder
@@ -41,9 +42,6 @@ def read_rounds(runs: Sequence[RunFolder], results: Sequence[RunScores]) -> list
     Args:
         runs: their folders.
         results: what is compared of them; runs without, and chosen epochs, are left out.
-
-    Raises:
-        StoreError: a file of scores is not what ``zsda.eval`` wrote.
     """
     compared = {result.run: result for result in results if result.epoch is None}
     return [one for run in runs if run.path.name in compared for one in _rounds_of(run, compared[run.path.name])]
@@ -69,8 +67,10 @@ def _rounds_of(run: RunFolder, last: RunScores) -> list[Round]:
 
 def _network_of(run: RunFolder, labelling: str) -> str:
     """Returns the phase whose network labels, as the run recorded it; empty where it did not."""
-    phases = run.record().settings.get("method", {}).get("phases", {})
-    return str(phases.get(labelling, {}).get("network", "")).partition("/")[0]
+    found: Any = run.record().settings
+    for key in ("method", "phases", labelling, "network"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found.partition("/")[0] if isinstance(found, str) else ""
 
 
 def _told(path: Path) -> tuple[float | None, float | None]:

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import pickle
 import random
 import signal
 import threading
@@ -20,6 +19,7 @@ from torch import distributed
 
 from zsda.core.errors import StoppedError, StoreError
 from zsda.core.files import write_atomic
+from zsda.core.reasons import reason
 from zsda.core.runs import PhaseFolder
 from zsda.core.seeds import hash32
 from zsda.core.signals import ENDING
@@ -83,9 +83,9 @@ class RotatingCheckpoints(TorchCheckpointIO):
     def _read(self, path: Path, *arguments: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - Lightning's
         try:
             checkpoint = super().load_checkpoint(path, *arguments, **options)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise DamagedCheckpointError(f"{path} cannot be read ({reason}); {_ANEW}") from error
+        except Exception as error:
+            # What a damaged file makes the reader stumble over is not enumerable.
+            raise DamagedCheckpointError(f"{path} cannot be read ({reason(error)}); {_ANEW}") from error
         lacking = sorted(_PARTS - checkpoint.keys()) if isinstance(checkpoint, dict) else sorted(_PARTS)
         if not lacking and not isinstance(_random_states(checkpoint), list):
             lacking = ["the state of its random numbers"]
@@ -284,5 +284,5 @@ def _set_random_state(state: dict[str, Any]) -> None:
             torch.cuda.set_rng_state(state["cuda"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(
-            f"the random numbers of last.ckpt cannot be taken up ({error}); delete it to start this phase anew"
+            f"the random numbers of last.ckpt cannot be taken up ({reason(error)}); delete it to start this phase anew"
         ) from error

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from zsda.core.errors import ConfigError
+from zsda.core.values import SHARE
 
 
 class Average(nn.Module):
@@ -26,8 +26,7 @@ class Average(nn.Module):
     """
 
     def __init__(self, network: nn.Module, decay: float, start: int = 0) -> None:
-        if not isinstance(decay, int | float) or not 0 <= decay <= 1:
-            raise ConfigError(f"decay={decay}; expected a number from 0 to 1")
+        SHARE.check("decay", decay)
         super().__init__()
         self.module = copy.deepcopy(network).requires_grad_(False)
         self._network = (network,)  # hidden from PyTorch, which would count it as a part

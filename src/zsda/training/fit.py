@@ -12,8 +12,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 
 from zsda.core.errors import ConfigError
+from zsda.core.reasons import reason
 from zsda.core.run_records import PhaseReport
 from zsda.core.runs import PhaseFolder
+from zsda.core.values import COUNT, FLAG, KEEP, POSITIVE
 from zsda.models.weights import save_weights
 from zsda.training.callbacks import AfterStep, EpochLines, KeepEpochs, ProgressBar, StepLimit
 from zsda.training.checkpoints import Checkpoints, Resumption, RotatingCheckpoints
@@ -62,19 +64,10 @@ class Engine:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.keep not in ("last", "all") and (type(self.keep) is not int or self.keep < 1):
-            raise ConfigError(
-                f"keep={self.keep}; expected last, all, or a whole number N of at least 1, every N-th epoch"
-            )
-        if self.every_steps is not None and (not isinstance(self.every_steps, int) or self.every_steps < 1):
-            raise ConfigError(
-                f"checkpoint.every_steps={self.every_steps}; expected a whole number of at least 1, or null"
-            )
-        if not isinstance(self.compile, bool):
-            raise ConfigError(f"compile={self.compile}; expected true or false")
-        minutes = self.every_minutes
-        if minutes is not None and (not isinstance(minutes, int | float) or not minutes > 0):
-            raise ConfigError(f"checkpoint.every_minutes={minutes}; expected a positive number, or null")
+        KEEP.check("keep", self.keep)
+        COUNT.or_none().check("checkpoint.every_steps", self.every_steps)
+        POSITIVE.or_none().check("checkpoint.every_minutes", self.every_minutes)
+        FLAG.check("compile", self.compile)
 
 
 def fit(
@@ -154,9 +147,8 @@ def _compiled(task: TrainingTask) -> Iterator[None]:
     try:
         yield
     except TorchDynamoException as error:
-        reason = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"compile=true: torch cannot compile the network here ({reason}); give compile=false"
+            f"compile=true: torch cannot compile the network here ({reason(error)}); give compile=false"
         ) from error
 
 

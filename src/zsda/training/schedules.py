@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
-from zsda.core.errors import ConfigError
+from zsda.core.values import NOT_NEGATIVE, one_of
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Poly:
     """
 
     def __init__(self, power: float = 0.9, floor: float = 1e-6, by: str = "unit") -> None:
-        if by not in ("unit", "step"):
-            raise ConfigError(f"schedule.by={by}; expected unit or step")
-        _check_not_negative(power=power, floor=floor)
+        one_of("unit", "step").check("schedule.by", by)
+        NOT_NEGATIVE.check("schedule.power", power)
+        NOT_NEGATIVE.check("schedule.floor", floor)
         self.power, self.floor, self.by = power, floor, by
 
     def __call__(self, optimizer: Optimizer, horizon: Horizon) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Cosine:
     """
 
     def __init__(self, floor: float = 0.001) -> None:
-        _check_not_negative(floor=floor)
+        NOT_NEGATIVE.check("schedule.floor", floor)
         self.floor = floor
 
     def __call__(self, optimizer: Optimizer, horizon: Horizon) -> dict[str, Any]:
@@ -130,9 +130,3 @@ def _for_each_group(optimizer: Optimizer, factor: Callable[[float, int], float])
     """Returns a schedule in which ``factor`` of a group's base rate, above 0, and a count gives what the base is multiplied by."""
     factors: list[Callable[[int], float]] = [functools.partial(factor, group["lr"]) for group in optimizer.param_groups]
     return LambdaLR(optimizer, factors)
-
-
-def _check_not_negative(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not number >= 0:
-            raise ConfigError(f"schedule.{name}={number}; expected 0 or more")

@@ -11,6 +11,7 @@ from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from zsda.core.errors import ConfigError, StoreError
+from zsda.core.reasons import reason
 from zsda.data.faults import FaultLog
 from zsda.data.labels import IGNORE
 from zsda.training.ema import Average
@@ -94,8 +95,8 @@ class TrainingTask(L.LightningModule, ABC):
         """
         try:
             optimizers = self.make_optimizers()
-        except ValueError as error:
-            raise ConfigError(f"optimizer: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"optimizer: {reason(error)}") from error
         rates = [float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
         odd = [rate for rate in rates if not 0 < rate < math.inf]
         if odd:

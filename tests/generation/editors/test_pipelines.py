@@ -3,13 +3,14 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from zsda.core.errors import ModelError
 from zsda.generation.editors.pipelines import (
     check_pipeline,
     digest_pipeline,
     find_pipeline,
+    find_variants,
     load_pipeline,
     scheduler_names,
 )
@@ -86,12 +87,78 @@ def test_pickled_weights_are_not_read(copied):
         load_pipeline(copied, torch.float32)
 
 
+def rename_weights(folder, variant, *parts):
+    """As ``save_pretrained(variant=...)`` names them."""
+    for part in parts:
+        (path,) = (folder / part).glob("*.safetensors")
+        path.rename(path.with_suffix(f".{variant}.safetensors"))
+
+
+def outputs(pipeline):
+    return {
+        part: [
+            value for name, value in sorted(getattr(pipeline, part).state_dict().items()) if value.is_floating_point()
+        ]
+        for part in ("vae", "unet", "text_encoder")
+    }
+
+
+@pytest.mark.parametrize("parts", [("vae", "unet", "text_encoder"), ("unet",)], ids=["all", "one"])
+def test_weights_that_are_there_as_a_variant_alone_are_found(pipeline_folder, copied, parts):
+    rename_weights(copied, "fp16", *parts)
+    check_pipeline(copied)
+    assert find_variants(copied) == dict.fromkeys(parts, "fp16")
+    found, expected = (outputs(load_pipeline(folder, torch.float32)) for folder in (copied, pipeline_folder))
+    for part, values in expected.items():
+        assert all(torch.equal(one, other) for one, other in zip(found[part], values, strict=True)), part
+    assert digest_pipeline(copied) != digest_pipeline(pipeline_folder)
+
+
+def test_of_several_variants_the_one_without_a_name_is_taken_or_none(pipeline_folder, copied):
+    for part in ("vae", "unet"):
+        (path,) = (copied / part).glob("*.safetensors")
+        damaged = {name: torch.zeros_like(value) for name, value in load_file(path).items()}
+        for variant in ("fp16", "ema"):
+            save_file(damaged, path.with_suffix(f".{variant}.safetensors"))
+    assert find_variants(copied) == {}
+    unet, expected = (load_pipeline(folder, torch.float32).unet for folder in (copied, pipeline_folder))
+    assert torch.equal(unet.conv_in.weight, expected.conv_in.weight)
+    (copied / "unet/diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(ModelError, match="unet has weights as ema and as fp16; expected one of them"):
+        load_pipeline(copied, torch.float32)
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+def test_weights_in_several_files_are_read_and_a_missing_one_is_told(pipeline_folder, copied, variant):
+    (copied / "unet/diffusion_pytorch_model.safetensors").unlink()
+    whole = load_pipeline(pipeline_folder, torch.float32)
+    whole.unet.save_pretrained(copied / "unet", variant=variant, max_shard_size="20KB")
+    shards = sorted((copied / "unet").glob("*.safetensors"))
+    assert len(shards) > 2
+    check_pipeline(copied)
+    assert find_variants(copied) == ({} if variant is None else {"unet": variant})
+    found = load_pipeline(copied, torch.float32).unet.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in whole.unet.state_dict().items())
+    shards[1].unlink()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_pipeline(copied, torch.float32)
+
+
+@pytest.mark.parametrize("text", ["{", '{"weight_map": {"a": "../b.safetensors"}}'])
+def test_a_list_of_files_that_is_none_is_refused(copied, text):
+    (copied / "unet/diffusion_pytorch_model.safetensors.index.fp16.json").write_text(text)
+    with pytest.raises(ModelError, match=r"index\.fp16\.json"):
+        check_pipeline(copied)
+
+
 def test_neither_a_folder_nor_on_the_hub(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"no such folder; give editor.model=FOLDER"):
         find_pipeline(str(tmp_path / "nowhere"), None)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match=r"the hub does not give it .*; give editor.model=FOLDER") as caught:
+    with pytest.raises(
+        ModelError, match=r"the hub does not give it .*; fetch it .* with hf download nobody/no"
+    ) as caught:
         find_pipeline("nobody/no-such-pipeline", None)
     assert "\n" not in str(caught.value)
 

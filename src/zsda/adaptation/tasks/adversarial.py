@@ -17,7 +17,7 @@ from zsda.adaptation.losses import (
 )
 from zsda.adaptation.tasks.warm_up import Term, WarmUp, check_weights
 from zsda.core.errors import ConfigError
-from zsda.data.unpaired import SOURCE, UNLABELLED
+from zsda.data.views import SOURCE, UNLABELLED
 from zsda.models.discriminator import Discriminator
 from zsda.training.optimizers import OptimizerFactory
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zsda.adaptation.losses import cross_entropy, similarity
 from zsda.adaptation.tasks.supervised import SupervisedTask
 from zsda.core.errors import ConfigError
+from zsda.core.values import SIMILARITY
 from zsda.models.backbones import backbone_of
 
 
@@ -29,8 +30,7 @@ class ProgressiveAdaptation(SupervisedTask):
 
     def __init__(self, *, similarity: float = 0.0, **task: Any) -> None:  # noqa: ANN401 - those of the base
         super().__init__(**task)
-        if not isinstance(similarity, int | float):
-            raise ConfigError(f"similarity={similarity}; expected a number, 0 leaves the term out")
+        SIMILARITY.check("similarity", similarity)
         self._similarity = similarity
         if similarity and backbone_of(self.model) is None:
             raise ConfigError(

@@ -16,7 +16,7 @@ from zsda.adaptation.losses import (
 )
 from zsda.adaptation.tasks.warm_up import Term, UnpairedTask, check_weights, part_of
 from zsda.core.errors import ConfigError
-from zsda.data.unpaired import UNLABELLED
+from zsda.data.views import UNLABELLED
 from zsda.data.weak_strong import STRONG, WEAK
 from zsda.evaluation.inference import of_classes
 

@@ -1,6 +1,5 @@
 """Trainings that come before any pseudo label: on the source, and with the entropy of unlabelled images (MinEnt)."""
 
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,8 @@ from torch.optim import Optimizer
 from zsda.adaptation.losses import cross_entropy, normalised_entropy
 from zsda.adaptation.tasks.base import SegmentationTask
 from zsda.core.errors import ConfigError
-from zsda.data.unpaired import SOURCE, UNLABELLED
+from zsda.core.values import NOT_NEGATIVE
+from zsda.data.views import SOURCE, UNLABELLED
 from zsda.data.weak_strong import WEAK
 from zsda.evaluation.inference import of_classes
 from zsda.models.freezing import freeze_batch_norm as freeze
@@ -136,8 +136,7 @@ def check_weights(**weights: float) -> None:
         ConfigError: one of the weights is.
     """
     for name, weight in weights.items():
-        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise ConfigError(f"task.{name}={weight}; expected a number of at least 0")
+        NOT_NEGATIVE.check(f"task.{name}", weight)
 
 
 def part_of(batch: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def acdc_samples(
-    root: Path, condition: str, split: str, only_size: Sequence[int] | None = None, needs_labels: bool = True
+    root: Path, condition: str, split: str, only_size: Sequence[int] | None = None, needs_labels: bool | None = True
 ) -> list[Sample]:
     """Lists a split of one ACDC condition: ``fog``, ``night``, ``rain`` or ``snow``.
 
@@ -31,7 +31,7 @@ def acdc_samples(
         split: ``train``, ``val`` or ``test``.
         only_size: width, height; images of other sizes are left out, but not those that cannot be read, so that whoever
             reads them names them. None takes all, without looking into the files.
-        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
+        needs_labels: see `zsda.data.samples.with_labels`.
 
     Raises:
         DataError: there is no image, none of that size, or one without the label that it needs.
@@ -65,7 +65,7 @@ class ACDC(SegmentationDataset):
         split: ``train``, ``val`` or ``test``.
         only_size: width, height of the frames to take; None takes all. SDGPA scores fog on frames of 1920x1080 only.
         classes: what the masks tell apart; see `zsda.data.classes.find_classes`.
-        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
+        needs_labels: see `zsda.data.samples.with_labels`.
 
     Raises:
         ConfigError: no such set of classes.
@@ -79,7 +79,7 @@ class ACDC(SegmentationDataset):
         split: str = "val",
         only_size: Sequence[int] | None = None,
         classes: Any = "19",  # noqa: ANN401 - of find_classes
-        needs_labels: bool = True,
+        needs_labels: bool | None = True,
     ) -> None:
         samples = acdc_samples(Path(root), condition, split, only_size, needs_labels)
         super().__init__(samples, f"acdc {condition} {split}", root, split, find_classes(classes))

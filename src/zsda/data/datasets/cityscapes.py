@@ -21,7 +21,9 @@ IMAGES, SUFFIX = "leftImg8bit", "_leftImg8bit.png"
 """Folder and ending of the images, which generated sets share."""
 
 
-def cityscapes_samples(root: Path, split: str, subset: Path | None = None, needs_labels: bool = True) -> list[Sample]:
+def cityscapes_samples(
+    root: Path, split: str, subset: Path | None = None, needs_labels: bool | None = True
+) -> list[Sample]:
     """Lists a split of Cityscapes, all of it or what a JSON list holds.
 
     Of the images that are found, label ids are preferred where both encodings are there; of those in a list, the name of the mask
@@ -43,7 +45,7 @@ class Cityscapes(SegmentationDataset):
         split: ``train``, ``val`` or ``test``.
         classes: what the masks tell apart; see `zsda.data.classes.find_classes`.
         subset: a JSON list of the frames to take, of any split; see `zsda.data.datasets.lists`. None takes all of the split.
-        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
+        needs_labels: see `zsda.data.samples.with_labels`.
 
     Raises:
         ConfigError: no such set of classes.
@@ -56,7 +58,7 @@ class Cityscapes(SegmentationDataset):
         split: str = "train",
         classes: Any = "19",  # noqa: ANN401 - of find_classes
         subset: str | Path | None = None,
-        needs_labels: bool = True,
+        needs_labels: bool | None = True,
     ) -> None:
         samples = cityscapes_samples(Path(root), split, None if subset is None else Path(subset), needs_labels)
         super().__init__(samples, f"cityscapes {split}", root, split, find_classes(classes))

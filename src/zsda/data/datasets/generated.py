@@ -1,8 +1,8 @@
 """Generated sets, which share the labels of the source that they were made from.
 
-    <data_root>/<domain>_<recipe>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png
+    <generated_root>/<domain>_<recipe>/leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png
 
-A world that is rendered has the same for its oracle: the scenes as they really look in the domain.
+A world that is rendered has the same for its oracle under ``data_root``: the scenes as they really look in the domain.
 """
 
 import filecmp
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from zsda.core.digests import content_digests
 from zsda.core.errors import ConfigError, DataError
@@ -21,7 +21,12 @@ from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
 from zsda.data.samples import Sample, SegmentationDataset, find_images, frame_key, tell
 from zsda.data.set_names import ORACLE, set_name
 
-_DECODED = 8  # images of a set whose pixels are compared with those of their source: a set of originals saved anew shows in any
+Checks = Literal["all", "names", "none"]
+"""What is refused of a generated set. ``all``: an image without a source, and one that is its source. ``names``: the former, without a
+look into any file. ``none``: nothing, and an image without a source has no label; for `zsda.data.inspection`, which tells all of them."""
+
+DECODED = 8
+"""Images of a set whose pixels are compared with those of their source: a set of originals saved anew shows in any."""
 
 
 LAYOUT_SCORE = "layout_score"
@@ -32,11 +37,15 @@ class GeneratedSet(SegmentationDataset):
     """Edited images, of any size, that share the labels and the classes of the source they were made from.
 
     Args:
-        data_root: where the sets lie.
+        root: where the sets lie, each in a folder of its own.
         domain: what the images were edited into; None is refused.
         recipe: how, or `ORACLE`.
         source: the dataset that was edited.
         min_layout_score: leave out images that keep less of their layout, by the manifest; None takes all.
+        checks: what is refused.
+
+    Attributes:
+        made_of: image -> that of its source.
 
     Raises:
         ConfigError: there is no domain.
@@ -45,11 +54,12 @@ class GeneratedSet(SegmentationDataset):
 
     def __init__(
         self,
-        data_root: str | Path,
+        root: str | Path,
         domain: str | None,
         recipe: str,
         source: SegmentationDataset,
         min_layout_score: float | None = None,
+        checks: Checks = "all",
     ) -> None:
         if domain is None:
             raise ConfigError(
@@ -58,13 +68,20 @@ class GeneratedSet(SegmentationDataset):
         name = set_name(domain, recipe)
         make = f"make it with python -m zsda.generate domain={domain} recipe={recipe} split={source.split}"
         way_out = "only world=miniature renders this one" if recipe == ORACLE else make
-        root = Path(data_root) / name
-        samples = generated_samples(root, source.split, source.samples, way_out, min_layout_score)
-        super().__init__(samples, name, root, source.split, source.classes, source.reader)
+        folder = Path(root) / name
+        samples = generated_samples(folder, source.split, source.samples, way_out, min_layout_score, checks)
+        sources = {sample.key: sample.image for sample in source.samples}
+        self.made_of = {sample.image: sources[sample.key] for sample in samples if sample.key in sources}
+        super().__init__(samples, name, folder, source.split, source.classes, source.reader)
 
 
 def generated_samples(
-    root: Path, split: str, source: Sequence[Sample], way_out: str, min_layout_score: float | None = None
+    root: Path,
+    split: str,
+    source: Sequence[Sample],
+    way_out: str,
+    min_layout_score: float | None = None,
+    checks: Checks = "all",
 ) -> list[Sample]:
     """Lists a generated set, with the labels of the source images that its images were made from.
 
@@ -75,6 +92,7 @@ def generated_samples(
         way_out: what the message advises where the set is not there.
         min_layout_score: leave out images whose ``layout_score`` in the manifest is lower, and those without a label to
             score against; None takes all.
+        checks: what is refused.
 
     Raises:
         DataError: the set is not there, has an image that is none of the source, or that is its source unedited, or lacks layout
@@ -102,14 +120,17 @@ def generated_samples(
         images = kept
     by_key = {sample.key: sample for sample in source}
     samples, unedited = [], []
-    decoded = set(images[:: -(-len(images) // _DECODED)])
+    decoded = set(images[:: -(-len(images) // DECODED)])
     for image in images:
         key = frame_key(image, SUFFIX)
+        if key not in by_key and checks == "none":
+            samples.append(Sample(key, image, sizes="own"))
+            continue
         if key not in by_key:
             raise DataError(
                 f"{name}: {image} has no source image; expected {key}{SUFFIX} among the {len(by_key)} of the source"
             )
-        if _is_unedited(image, by_key[key].image, decode=image in decoded):
+        if checks == "all" and is_unedited(image, by_key[key].image, decode=image in decoded):
             unedited.append(image)
         samples.append(replace(by_key[key], image=image, sizes="own"))
     if unedited:
@@ -118,25 +139,31 @@ def generated_samples(
             f"published code links the {split} split of Cityscapes into its sets: edits of it are made by python -m zsda.generate "
             f"split={split}, with another domain.name= where the set is not from there"
         )
-    _warn_of_changed(root, {image: by_key[frame_key(image, SUFFIX)].image for image in images})
+    if checks == "all":
+        changed = changed_edits(root, {image: by_key[frame_key(image, SUFFIX)].image for image in images})
+        if changed:
+            tell(
+                f"{root.name}: {len(changed)} of {len(images)} images are not what python -m zsda.generate made of their source as it is "
+                f"now, the first is {changed[0]}; started again it makes them anew"
+            )
     return samples
 
 
-def _warn_of_changed(root: Path, made_of: Mapping[Path, Path]) -> None:
-    """Warns of images that are not what the manifest tells of them, or whose source is not; a set without one is from elsewhere."""
+def changed_edits(root: Path, made_of: Mapping[Path, Path]) -> list[Path]:
+    """Finds images that are not what the manifest tells of them, or whose source is not; a set without one is from elsewhere.
+
+    Args:
+        root: the folder of the set.
+        made_of: image -> source.
+    """
     lines = {str(line.get("source")): line for line in manifest_lines(root)}
     known = {image: lines[path] for image in made_of if (path := image.relative_to(root).as_posix()) in lines}
     contents = content_digests(path for image in known for path in (image, made_of[image]))
-    changed = [
+    return [
         image
         for image, line in known.items()
         if (contents[image], contents[made_of[image]]) != (line.get("digest"), line.get("source_digest"))
     ]
-    if changed:
-        tell(
-            f"{root.name}: {len(changed)} of {len(made_of)} images are not what python -m zsda.generate made of their source as it is now, "
-            f"the first is {changed[0]}; started again it makes them anew"
-        )
 
 
 def manifest_lines(root: Path) -> Iterator[dict[str, Any]]:
@@ -149,7 +176,7 @@ def manifest_lines(root: Path) -> Iterator[dict[str, Any]]:
                     yield record
 
 
-def _is_unedited(image: Path, source: Path, decode: bool) -> bool:
+def is_unedited(image: Path, source: Path, decode: bool) -> bool:
     """Tells whether an image is a link to its source, or a copy to the byte; or, with ``decode``, to the pixel."""
     try:
         if not image.is_file():

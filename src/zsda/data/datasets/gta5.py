@@ -27,7 +27,7 @@ _NOT_TRAINED_ON = frozenset(
 _OTHER_SIZE = ("15188", "17705")
 
 
-def gta5_samples(root: Path, subset: str | Path | None, needs_labels: bool = True) -> list[Sample]:
+def gta5_samples(root: Path, subset: str | Path | None, needs_labels: bool | None = True) -> list[Sample]:
     """Lists GTA5; for ``subset`` and ``needs_labels`` see `GTA5`."""
     evaluated = Path(str(files("zsda.data.datasets") / "gta5_val.txt"))
     left_out: dict[str | Path | None, frozenset[str]] = {
@@ -42,7 +42,8 @@ def gta5_samples(root: Path, subset: str | Path | None, needs_labels: bool = Tru
     else:
         path = evaluated if subset == "val" else Path(str(subset))
         listed = read_list(path) if path.suffix.lower() == ".json" else list(_read_names(path))
-        samples = listed_samples("gta5", root, path, listed, lambda image: image.stem, "gta5Ids")
+        needed = None if needs_labels is None else True
+        samples = listed_samples("gta5", root, path, listed, lambda image: image.stem, "gta5Ids", needed)
     return [replace(sample, sizes="resized") if sample.key in _OTHER_SIZE else sample for sample in samples]
 
 
@@ -54,7 +55,7 @@ class GTA5(SegmentationDataset):
         subset: a text file with one image name a line, or a JSON list (`zsda.data.datasets.lists`); ``val`` stands for the 1,000
             frames on which the published real-to-game setting is evaluated, ``train`` for the 24,941 that HIAST and its kin train
             on, ``rest`` for all but those of ``val``; None takes every image.
-        needs_labels: whether an image without a label is refused, or unlabelled; a list names the labels of its images.
+        needs_labels: see `zsda.data.samples.with_labels`; a list names the labels of its images, which are needed then.
         classes: what the masks tell apart; see `zsda.data.classes.find_classes`.
 
     Raises:
@@ -67,7 +68,7 @@ class GTA5(SegmentationDataset):
         root: str | Path,
         subset: str | Path | None = "val",
         classes: Any = "19",  # noqa: ANN401 - of find_classes
-        needs_labels: bool = True,
+        needs_labels: bool | None = True,
     ) -> None:
         super().__init__(gta5_samples(Path(root), subset, needs_labels), "gta5", root, classes=find_classes(classes))
 

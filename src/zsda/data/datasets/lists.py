@@ -9,15 +9,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from zsda.core.errors import DataError
 from zsda.core.files import read_regular
-from zsda.core.records import first_fault, is_below, printable
+from zsda.core.records import first_fault, is_below, printable, validate_json
 from zsda.data.samples import WAY_OUT, Sample, is_there, with_labels
 
 _MOST_BYTES = 64 * 2**20
 _EXPECTED = "expected a JSON array of objects with image_name and mask_name, paths from the root of the set"
+
+
+def _named(name: str) -> str:
+    # Not min_length, for which pydantic takes UTF-8 alone.
+    if not name:
+        raise PydanticCustomError("string_too_short", "String should have at least 1 character")
+    return name
 
 
 class Listed(BaseModel):
@@ -30,7 +38,7 @@ class Listed(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    image_name: Annotated[str, Field(min_length=1)]
+    image_name: Annotated[str, AfterValidator(_named)]
     mask_name: str
 
 
@@ -47,7 +55,7 @@ def read_list(path: Path) -> list[Listed]:
         size = path.stat().st_size
         if size > _MOST_BYTES:
             raise DataError(f"{path}: {size} bytes; expected at most {_MOST_BYTES}, {_EXPECTED}")
-        listed = _List.validate_json(read_regular(path).removeprefix(b"\xef\xbb\xbf"))  # a mark of editors on Windows
+        listed = validate_json(_List, read_regular(path).removeprefix(b"\xef\xbb\xbf"))  # a mark of editors on Windows
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); {_EXPECTED}") from error
     except ValidationError as error:
@@ -68,7 +76,7 @@ def listed_samples(
     listed: Sequence[Listed],
     name: Callable[[Path], str],
     encoding: str | Callable[[Path], str],
-    needs_labels: bool = True,
+    needs_labels: bool | None = True,
 ) -> list[Sample]:
     """Finds the frames of a list, in its order.
 
@@ -79,7 +87,7 @@ def listed_samples(
         listed: what it holds.
         name: key of a frame, by its image.
         encoding: of all labels, or of each by its file.
-        needs_labels: whether an image without a label is refused; otherwise it is taken, unlabelled.
+        needs_labels: see `zsda.data.samples.with_labels`.
 
     Raises:
         DataError: an image is missing or would be there twice, or one has no label, and needs one.
@@ -104,7 +112,7 @@ def listed_samples(
             f"{printable(str(missing[0].relative_to(root)))}; {WAY_OUT}"
         )
     bare = [frame.image_name for frame in listed if not frame.mask_name]
-    if bare and needs_labels:
+    if bare and needs_labels is not False:
         raise DataError(
             f"{path}: {len(bare)} of {len(listed)} images have no mask_name, the first is {printable(bare[0])}; expected a label for "
             f"each, as {what} is read here"

@@ -12,19 +12,19 @@ from typing import Any
 
 from zsda.data.classes import find_classes
 from zsda.data.datasets.lists import listed_samples, read_list
-from zsda.data.samples import Sample, SegmentationDataset, check_labels, find_images
+from zsda.data.samples import Sample, SegmentationDataset, find_images, with_labels
 
 _ENCODING = "synthiaIds"
 
 
-def synthia_samples(root: Path, subset: Path | None = None) -> list[Sample]:
+def synthia_samples(root: Path, subset: Path | None = None, needs_labels: bool | None = True) -> list[Sample]:
     """Lists SYNTHIA, all of it or what a JSON list holds."""
     if subset is not None:
-        return listed_samples("synthia", root, subset, read_list(subset), lambda image: image.stem, _ENCODING)
+        listed = read_list(subset)
+        return listed_samples("synthia", root, subset, listed, lambda image: image.stem, _ENCODING, needs_labels)
     images = find_images("synthia", root, "RGB", "*.png")
     samples = [Sample(image.stem, image, root / "GT/LABELS" / image.name, _ENCODING) for image in images]
-    check_labels("synthia", samples)
-    return samples
+    return with_labels("synthia", samples, needs_labels)
 
 
 class SYNTHIA(SegmentationDataset):
@@ -34,12 +34,19 @@ class SYNTHIA(SegmentationDataset):
         root: the folder that holds ``RGB`` and ``GT``: ``RAND_CITYSCAPES`` of the download.
         subset: a JSON list of the frames to take; see `zsda.data.datasets.lists`. None takes all.
         classes: what the masks tell apart; see `zsda.data.classes.find_classes`.
+        needs_labels: see `zsda.data.samples.with_labels`.
 
     Raises:
         ConfigError: no such set of classes.
         DataError: the layout is not there, an image has no label, or the list or a listed file is not as it must be.
     """
 
-    def __init__(self, root: str | Path, subset: str | Path | None = None, classes: Any = "19") -> None:  # noqa: ANN401 - of find_classes
-        samples = synthia_samples(Path(root), None if subset is None else Path(subset))
+    def __init__(
+        self,
+        root: str | Path,
+        subset: str | Path | None = None,
+        classes: Any = "19",  # noqa: ANN401 - of find_classes
+        needs_labels: bool | None = True,
+    ) -> None:
+        samples = synthia_samples(Path(root), None if subset is None else Path(subset), needs_labels)
         super().__init__(samples, "synthia", root, classes=find_classes(classes))

@@ -62,7 +62,9 @@ _SPECIAL = "special_tokens_map.json"
 _TABLES = ("added_tokens.json", "tokenizer.json", "vocab.json")
 """JSON files that are no configs: what they hold is looked up by word or number, and never acted on."""
 
-_INDEX = ".safetensors.index.json"
+INDEX = re.compile(r"(?P<weights>\w+)\.safetensors\.index(\.(?P<variant>\w+))?\.json")
+"""What lists the files of weights that are saved in several; a variant of them has a list of its own."""
+
 _READ = (".json", ".py")  # suffixes of what a library might act on
 
 _UNBOUNDED = "lambda_min_clipped"  # minus infinity is its default
@@ -104,7 +106,7 @@ def _check_file(path: Path, known: set[str]) -> None:
         return
     name = f"{path.parent.name}/{path.name}"
     way_out = "expected what save_pretrained of an InstructPix2Pix pipeline writes"
-    if path.name.endswith(_INDEX):
+    if INDEX.fullmatch(path.name):
         files = read_plain(path, way_out, told=["metadata"]).get("weight_map")
         if not isinstance(files, dict) or not all(isinstance(f, str) and _FILE.fullmatch(f) for f in files.values()):
             raise StoreError(f"{name} names other files than .safetensors beside it; {way_out}")

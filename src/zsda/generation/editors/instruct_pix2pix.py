@@ -13,8 +13,9 @@ from torch import Tensor
 from zsda.core.errors import ConfigError, ModelError
 from zsda.core.precision import is_fast_in_bf16
 from zsda.core.provenance import versions
-from zsda.core.records import printable
+from zsda.core.reasons import reason
 from zsda.core.resources import located
+from zsda.core.values import COUNT, FLAG, GUIDED
 from zsda.generation.editors.base import Edits
 from zsda.generation.editors.denoising import Conditions, Guidance, Interval, denoise
 from zsda.generation.editors.pipelines import (
@@ -94,12 +95,12 @@ class InstructPix2PixEditor:
     ) -> None:
         if precision not in ("auto", "fast", *PRECISIONS):
             raise ConfigError(f"editor.precision={precision}; expected auto, fast, {', '.join(PRECISIONS)}")
-        _check_number(steps)
-        if not isinstance(compile, bool):
-            raise ConfigError(f"editor.compile={compile}; expected true or false")
+        COUNT.check("editor.steps", steps)
+        FLAG.check("editor.compile", compile)
+        GUIDED.check("editor.guidance_interval", guidance_interval)
         self.model, self.revision, self.precision = str(model), revision, precision
         self.scheduler, self.steps, self.compile = scheduler, steps, compile
-        self.guidance_interval = _interval(guidance_interval)
+        self.guidance_interval = (float(guidance_interval[0]), float(guidance_interval[1]))
         self._pipeline: Any = None
         self._encoded: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
         self._precision = precision
@@ -232,7 +233,7 @@ class InstructPix2PixEditor:
         """
         other = copy.copy(self)
         other.steps = steps
-        _check_number(steps)
+        COUNT.check("editor.steps", steps)
         other._check_steps(self._loaded().scheduler.config["num_train_timesteps"])
         return other
 
@@ -300,9 +301,8 @@ class InstructPix2PixEditor:
             raise ConfigError(f"editor.steps={self.steps}; expected at most {most}, as many as in training")
 
     def _unfit(self, error: Exception) -> ModelError:
-        reason = printable(" ".join(str(error).split()))[:200]
         return ModelError(
-            f"editor.model={self.model}: its parts do not work together ({type(error).__name__}: {reason}); {WAY_OUT}"
+            f"editor.model={self.model}: its parts do not work together ({type(error).__name__}: {reason(error)}); {WAY_OUT}"
         )
 
     def _check_length(self, prompt: str) -> None:
@@ -326,20 +326,6 @@ def fitting(free: int, needed: int) -> int:
         needed: bytes of one patch.
     """
     return 2 ** max(0, min(MOST, int(0.8 * free / needed)).bit_length() - 1)
-
-
-def _check_number(steps: int) -> None:
-    if not isinstance(steps, int) or steps < 1:
-        raise ConfigError(f"editor.steps={steps}; expected a whole number of at least 1")
-
-
-def _interval(value: Any) -> Interval:  # noqa: ANN401 - what a config gave
-    pair = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    if len(pair) != 2 or not all(isinstance(share, int | float) for share in pair) or not 0 <= pair[0] <= pair[1] <= 1:
-        raise ConfigError(
-            f"editor.guidance_interval={value}; expected begin and end of the guided steps, as shares of them, e.g. [0,0.5]"
-        )
-    return float(pair[0]), float(pair[1])
 
 
 def _resolve(precision: str, device: torch.device) -> str:
