@@ -190,3 +190,275 @@ def test_a_wrong_folder_is_told_before_anything_slow_is_imported(words, tmp_path
     assert result.returncode == (1 if command == "check" else 2), result.stderr
     assert "imported: set()" in result.stdout
     assert "no folder nowhere/" in result.stdout + result.stderr
+
+
+def tell(folder, values, **more):
+    """Gives a set the files that zsda.generate leaves: values of each line, in the order of the images' paths."""
+    images = sorted(folder.glob("leftImg8bit/train/*/*.png"))
+    (folder / "generation.json").write_text('{"domain": {"name": "night", "prompt": "is it night?"}}')
+    lines = []
+    for image, found in zip(images, values, strict=True):
+        path = image.relative_to(folder).as_posix()
+        lines.append({"source": path, "output": path, "split": "train", **found})
+    lines += more.get("lines", [])
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return images
+
+
+SCORES = [0.8, 0.5, 0.3, 0.7, None, 0.6, 0.4, 0.9]
+DRIFTS = [0, 1.5, 0.5, None, 0, 0, 12, 0]
+
+
+def told(copied_world, **more):
+    values = [
+        {"layout_score": score, "layout_network": "a" * 64, "drift": drift}
+        for score, drift in zip(SCORES, DRIFTS, strict=True)
+    ]
+    return tell(copied_world / "night_target", values, **more)
+
+
+def test_how_good_the_edits_of_a_set_are(zsda, copied_world, tmp_path):
+    retries = [{"patch": 0, "seed": 1, "flaw": "noise"}, {"patch": 0, "seed": 2, "flaw": "uniform"}]
+    left_out = {"source": "x.png", "output": None, "split": "train", "retries": retries}
+    of_val = {"source": "z.png", "output": "z.png", "split": "val", "retries": retries}
+    images = told(copied_world, lines=[left_out, {**left_out, "source": "y.png", "retries": retries[:1]}, of_val])
+    out = tmp_path / "all.json"
+    result = zsda("check", "set=night_target", f"data_root={copied_world}", f"out={out}")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "cityscapes" not in result.stdout.partition("disk:")[0]
+    shown = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    for line in (
+        "8 images made, 2 left out, 3 edits thrown away (noise 2, uniform 1)",
+        "layout score 7 0.600 0.300 0.330 0.450 0.600 0.750 0.870 0.900",
+        "drift in pixels 7 2.0 0.0 0.0 0.0 0.0 1.0 8.8 12.0",
+        "layout scores by network aaaaaaaaaaaa; 1 of 8 images have none",
+        "data.keep_best=0.9 takes the best 90 % of 8 by layout score, from 0.300",
+        "data.keep_best=0.75 takes the best 75 % of 8 by layout score, from 0.400",
+        "drift of 1 of 8 images could not be told",
+        "the 8 worst of 8 edits, lowest layout score first",
+    ):
+        assert line in shown
+    first = shown.index("the 8 worst of 8 edits, lowest layout score first") + 3
+    order = [2, 6, 1, 5, 3, 0, 7, 4]
+    figures = ["0.300 0.5", "0.400 12.0", "0.500 1.5", "0.600 0.0", "0.700 -", "0.800 0.0", "0.900 0.0", "- 0.0"]
+    names = [images[number].name.removesuffix("_leftImg8bit.png") for number in order]
+    assert shown[first : first + 8] == [f"{name} {found}" for name, found in zip(names, figures, strict=True)]
+    assert "the worst edits of night_target train: runs/check/night_target.png" in shown
+    with Image.open(tmp_path / "work/runs/check/night_target.png") as sheet:
+        assert sheet.width == 2 * 12 + 3 * 480 + 2 * 6
+        assert sheet.height > 8 * 240
+    (found,) = json.loads(out.read_text())["sets"]
+    edits = found["edits"]
+    assert edits["picture"] == "runs/check/night_target.png"
+    assert (edits["made"], edits["left_out"], edits["thrown_away"]) == (8, 2, {"noise": 2, "uniform": 1})
+    assert edits["keep_best"] == {"0.9": 0.3, "0.75": 0.4}
+    assert edits["layout_networks"] == {"a" * 64: 7}
+    assert edits["layout_score"]["median"] == 0.6
+    assert sum(one["images"] for one in edits["layout_score"]["histogram"]) == 7
+    assert [one["image"] for one in edits["worst"]] == [
+        images[number].relative_to(copied_world / "night_target").as_posix() for number in order
+    ]
+    assert edits["worst"][0] == {**edits["worst"][0], "layout_score": 0.3, "drift": 0.5}
+
+
+def test_several_sets_and_those_elsewhere(zsda, copied_world, tmp_path):
+    told(copied_world)
+    elsewhere = tmp_path / "else where/night_whole"
+    shutil.copytree(copied_world / "night_whole", elsewhere)
+    values = [{"layout_score": 0.5, "layout_network": digest} for digest in "aaaabbbb"]
+    images = tell(elsewhere, values)
+    images[0].unlink()
+    words = [f"set=[night_target,{elsewhere},night_intermediate,night_target]", f"data_root={copied_world}"]
+    result = zsda("check", *words)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("night_target train  8 images") == 1
+    assert f"night_whole train  7 images, 7 labels, 128x64  {elsewhere}" in result.stdout
+    intermediate = result.stdout.partition("night_intermediate train  8 images")[2]
+    assert intermediate.splitlines()[1].startswith("  no generation.json, so that nothing tells")
+    assert result.stdout.count("data.keep_best cannot choose, as is told below") == 1
+    assert "the layout scores are of several networks, b (4), a (3), and cannot be compared" in result.stdout
+    mixed = result.stdout.partition("night_whole train")[2].partition("night_intermediate train")[0]
+    assert "layout scores by network a, b\n" in mixed
+    assert "median" not in mixed
+    assert "worst" not in mixed
+    assert f"quality: {images[0].relative_to(elsewhere)}: the first of 1 in the manifest" in result.stdout
+    sheets = sorted(path.name for path in (tmp_path / "work/runs/check").iterdir())
+    assert sheets == ["night_target.png"]
+    refused = zsda("check", f"set=[night_whole,{elsewhere}]", f"data_root={copied_world}")
+    assert refused.returncode == 2
+    assert f"has the name of {copied_world / 'night_whole'}" in one_line(refused)
+
+
+def test_a_generation_that_was_killed_is_told_with_what_it_made(zsda, copied_world, tmp_path):
+    told(copied_world)
+    folder = copied_world / "night_target"
+    *lines, last = (folder / "manifest.jsonl").read_text().splitlines()
+    noise = [{"patch": 0, "seed": 1, "flaw": "noise"}]
+    again = json.dumps({**json.loads(lines[0]), "layout_score": 0.1, "retries": noise})
+    left_out = json.dumps({"source": "x.png", "output": None, "split": "train", "retries": noise * 2})
+    (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "manifest.0.jsonl.part").write_text(f'{again}\n{last}\n{left_out}\n{{"source": "leftImg8bit/tr')
+    of_val = {"source": "y.png", "output": "y.png", "split": "val"}
+    (folder / "manifest.1.jsonl.part").write_text(json.dumps(of_val))
+    words = ["set=night_target", f"data_root={copied_world}", f"out={tmp_path / 'all.json'}"]
+    result = zsda("check", *words)
+    assert result.returncode == 0, result.stdout + result.stderr
+    asked = "python -m zsda.generate domain=night recipe=target split=train"
+    for said in (
+        "  8 images made, 1 left out, 3 edits thrown away (noise 3)\n",
+        f"  quality: {asked} is not finished: 3 lines still lie beside the manifest, ",
+        "  data.keep_best cannot choose, as is told below\n",
+        "  quality: night_target: 1 of 8 images have no layout score, the first is ",
+        "the 8 worst of 8 edits, lowest layout score first",
+    ):
+        assert said in result.stdout
+    edits = json.loads((tmp_path / "all.json").read_text())["sets"][0]["edits"]
+    assert (edits["made"], edits["unfinished"], edits["worst"][0]["layout_score"]) == (8, 3, 0.1)
+    (folder / "manifest.jsonl").unlink()
+    result = zsda("check", *words)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "  2 images made, 1 left out, " in result.stdout
+
+
+def test_a_set_of_which_every_image_was_left_out_is_a_fault(zsda, copied_world, tmp_path):
+    folder = copied_world / "fog_target"
+    folder.mkdir()
+    (folder / "generation.json").write_text('{"domain": {"name": "fog", "prompt": "is it foggy?"}}')
+    words = ["check", "set=fog_target", f"data_root={copied_world}"]
+    begun = zsda(*words)
+    assert begun.returncode == 1
+    assert f"layout: {folder}: no image of the split train; start python -m zsda.generate again" in begun.stdout
+    attempts = [{"patch": 0, "seed": seed, "flaw": flaw} for seed, flaw in enumerate(["noise", "drifted", "noise"])]
+    left_out = [{"source": f"{number}", "output": None, "split": "train", "retries": attempts} for number in range(2)]
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in left_out))
+    for rest in ([], [f"set={folder}"], ["set=null"], ["set=null", "domain=fog", "recipes=[target]"]):
+        result = zsda(*words, *rest, f"out={tmp_path / 'all.json'}")
+        assert result.returncode == 1
+        assert f"fog_target train  0 images, 0 labels  {folder}\n" in result.stdout
+        assert (
+            f"layout: {folder}: no image of the split train: 2 were left out, since no edit of them passed (drifted 2, noise 4); "
+            "python -m zsda.generate tries them again with a larger retries=" in result.stdout
+        )
+        assert ("0 images made, 2 left out, 6 edits thrown away (drifted 2, noise 4)" in result.stdout) == (
+            "set=null" not in rest
+        )
+        assert "layout scores" not in result.stdout
+    (folder / "leftImg8bit/train/city").mkdir(parents=True)  # of images that a later source took away
+    result = zsda(*words)
+    assert "2 were left out" in result.stdout
+    refused = zsda("train", "experiment=night", "domain=fog", f"data_root={copied_world}")
+    assert any("fog_target: no images under" in line for line in lines(refused))
+
+
+@pytest.mark.parametrize("line", ["torn {", '{"source": "leftImg8bit/a.png", "layout_score": 2}'])
+def test_a_manifest_that_a_training_refuses_is_a_fault_in_the_same_words(zsda, copied_world, tmp_path, line):
+    told(copied_world)
+    manifest = copied_world / "night_target/manifest.jsonl"
+    manifest.write_text(f"{line}\n{manifest.read_text()}")
+    words = ["set=night_target", f"data_root={copied_world}"]
+    result = zsda("check", *words, "decode=false")
+    assert result.returncode == 1
+    assert "data.keep_best cannot choose, as is told below" in result.stdout
+    assert "8 images made" in result.stdout
+    (fault,) = (said for said in result.stdout.rpartition(" fault\n")[2].splitlines() if "  quality: " in said)
+    assert f"{manifest}: cannot be read (line 1: " in fault
+    refused = zsda("train", "experiment=night", "data.keep_best=0.9", f"data_root={copied_world}")
+    assert refused.returncode == 2
+    assert fault.partition("  quality: ")[2] in refused.stderr
+
+
+def test_where_nothing_moved_and_no_score_is_known_there_are_no_worst(zsda, copied_world, tmp_path):
+    tell(copied_world / "night_target", [{"drift": 0.0}] * 7 + [{"drift": None}])
+    result = zsda("check", "set=night_target", f"data_root={copied_world}", "decode=false")
+    assert result.returncode == 0, result.stderr
+    assert "drift of 1 of 8 images could not be told" in result.stdout
+    assert "worst" not in result.stdout
+    assert not (tmp_path / "work/runs").exists()
+
+
+def test_where_there_are_no_scores_it_is_said_how_to_get_them(zsda, copied_world, tmp_path):
+    tell(copied_world / "night_target", [{}] * 8)
+    words = ["set=night_target", f"data_root={copied_world}", "decode=false"]
+    result = zsda("check", *words, f"out={tmp_path / 'all.json'}")
+    assert result.returncode == 0, result.stderr
+    assert (
+        "  no layout scores: python -m zsda.generate domain=night recipe=target split=train started again with "
+        "layout.ckpt=FILE or layout.run=NAME adds them without editing anew\n" in result.stdout
+    )
+    assert "drift of 8 of 8 images was not measured" in result.stdout
+    assert "worst" not in result.stdout
+    assert not (tmp_path / "work/runs").exists()
+    edits = json.loads((tmp_path / "all.json").read_text())["sets"][0]["edits"]
+    assert (edits["layout_score"], edits["drift_not_measured"], edits["picture"]) == (None, 8, None)
+    tell(copied_world / "night_target", [{"drift": number} for number in range(8)])
+    result = zsda("check", *words)
+    assert "the 8 worst of 8 edits, largest drift first" in result.stdout
+    assert (tmp_path / "work/runs/check/night_target.png").exists()
+
+
+def test_a_set_that_is_damaged_is_rated_as_far_as_it_can_be(zsda, copied_world, tmp_path):
+    images = told(copied_world)
+    images[2].write_bytes(images[2].read_bytes()[:200])
+    runs = tmp_path / "file"
+    runs.touch()
+    words = ["set=night_target", f"data_root={copied_world}"]
+    result = zsda("check", *words)
+    assert result.returncode == 1
+    assert f"integrity: {images[2]}: cannot be decoded" in result.stdout
+    assert f"quality: {images[2]}: is not among the worst that are shown: " in result.stdout
+    assert "the worst edits of night_target train: runs/check/night_target.png" in result.stdout
+    result = zsda("check", *words, f"runs_root={runs}")
+    assert result.returncode == 1
+    assert "quality: no picture of the worst edits: cannot write or read" in result.stdout
+    assert "lowest layout score first" in result.stdout
+    (copied_world / "night_target/generation.json").write_text("{")
+    result = zsda("check", *words)
+    assert result.returncode == 1
+    faults = result.stdout.rpartition(" faults\n")[2]
+    assert f"quality: {copied_world / 'night_target/generation.json'}: cannot be read" in faults
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["set=fog_target"],
+            "set=fog_target: neither a generated set nor a folder; there are fog_oracle, game_oracle, ",
+        ),
+        (["set=fog_target", "data_root=nowhere"], "fog_target: neither a generated set nor a folder; there is none; "),
+        (["set=."], "set=.: expected a folder that is called <domain>_<recipe>, e.g. fog_target"),
+        (["set=empty_set"], "set=empty_set: no generated set; expected leftImg8bit/train/*/*_leftImg8bit.png in it"),
+        (["set=night_target", "data=gta5", "domain=night"], "without data=, domain=, or leave it out"),
+        (["set=night_target", "setting=[day]"], "without setting=, or leave it out"),
+        (["set=[]"], "set=[]; expected a generated set by its name or its folder"),
+    ],
+    ids=lambda found: " ".join(found) if isinstance(found, list) else "",
+)
+def test_a_set_that_cannot_be_rated_is_refused(zsda, world_with_sets, tmp_path, words, said):
+    (tmp_path / "work/empty_set").mkdir()
+    result = zsda("check", f"data_root={world_with_sets}", *words)
+    assert result.returncode == 2
+    assert said in one_line(result)
+
+
+def test_names_of_sets_are_taken_as_they_stand(zsda, copied_world, tmp_path):
+    for name in ("2024_05", "it's (old)_target"):
+        shutil.copytree(copied_world / "night_target", copied_world / name)
+        result = zsda("check", f"set={name}", f"data_root={copied_world}", "decode=false")
+        assert result.returncode == 0, result.stderr
+        assert f"{name} train  8 images" in result.stdout
+    home = zsda("check", "set=~/night_target", f"data_root={copied_world}", env={"HOME": str(copied_world)})
+    assert home.returncode == 0, home.stderr
+
+
+def test_edits_are_rated_without_anything_slow(copied_world, tmp_path):
+    told(copied_world)
+    code = (
+        "import sys\nfrom zsda.check import main\n"
+        f"sys.argv[1:] = ['set=night_target', 'data_root={copied_world}']\n"
+        "main()\n"
+        "print('imported:', {'torch', 'lightning', 'matplotlib', 'albumentations'} & set(sys.modules))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "imported: set()" in result.stdout
+    assert (tmp_path / "runs/check/night_target.png").exists()

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import logging
 import os
 import resource
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import hydra
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import SMALL_MODEL, SMALL_NETWORK, SMALL_UNET, one_line
+from tests.small_hiast import write_configs
 from zsda.core.config import conf_dir
+from zsda.core.errors import ZsdaError, lines_of
+from zsda.core.listing import check_training_data
 from zsda.data.classes import find_classes
 from zsda.models.deeplab import DeepLabV3Plus
 from zsda.models.weights import read_weights
@@ -299,6 +304,92 @@ def test_a_full_disk_gets_one_line_and_leaves_no_half_checkpoint(own_configs, wo
     assert not list(tmp_path.rglob("*.part"))
 
 
+def write_scores(root, **scores):
+    """Gives the images of each set of night, by the name of its recipe, their layout scores in order."""
+    for recipe, of_set in scores.items():
+        folder = root / f"night_{recipe}"
+        images = [path.relative_to(folder).as_posix() for path in sorted(folder.glob("leftImg8bit/train/*/*.png"))]
+        lines = [
+            json.dumps({"source": image, "layout_score": score, "layout_network": "one"})
+            for image, score in zip(images, of_set, strict=True)
+        ]
+        (folder / "manifest.jsonl").write_text("\n".join(lines))
+
+
+def test_the_best_scenes_alone_are_trained_on(zsda, copied_world, own_configs, tmp_path):
+    # The worst of all images cannot even be read, which the command would tell and end with 1.
+    write_scores(copied_world, target=[0.9, 0.1, *[0.5] * 6], intermediate=[0.9, *[0.8] * 6, 0.2])
+    best = words(own_configs, copied_world, "data.keep_best=0.75", "method.phases.intermediate.epochs=1")
+    worst = sorted((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))[1]
+    worst.write_bytes(worst.read_bytes()[:300])
+    result = zsda("train", *best)
+    assert result.returncode == 0, result.stdout + result.stderr
+    said = " ".join(result.stdout.split())
+    first = "source + intermediate, 6 scenes: the best 75 % of 8 by layout score, from 0.800"
+    assert f"phase 1 of 2, intermediate: {first}, 1 epochs" in said
+    both = "target + intermediate, 6 scenes: the best 75 % of 8 by layout score, from 0.500"
+    assert f"phase 2 of 2, target: {both}, 1 epochs" in said
+    run = tmp_path / "work/runs" / RUN
+    steps = [json.loads((run / phase / "phase.json").read_text())["steps"] for phase in ("intermediate", "target")]
+    assert steps == [3, 3]
+    assert json.loads((run / "run.json").read_text())["settings"]["data"]["keep_best"] == 0.75
+    write_scores(copied_world, target=[0.1, 0.9, *[0.5] * 6])
+    again = zsda("train", *best)
+    assert again.returncode == 2, "other scenes are the best, with which the run cannot go on"
+    assert "target" in one_line(again)
+
+
+def test_self_training_on_edits_takes_the_best_of_them(zsda, copied_world, tmp_path):
+    write_scores(copied_world, target=[0.9, *[0.8] * 6, 0.2], intermediate=[0.5] * 8)
+    (tmp_path / "configs").mkdir()
+    configs = write_configs(tmp_path / "configs")
+    words = ["--config-dir", configs, "experiment=bridge", "method=mortal_bridge", f"data_root={copied_world}"]
+    result = zsda("train", *words, "data.keep_best=0.5")
+    assert result.returncode == 0, result.stdout + result.stderr
+    said = " ".join(result.stdout.split())
+    assert said.count("night_target, 4 images: the best 50 % of 8 by layout score, from 0.800") == 1
+    assert "labels1: checks the labels of 4 of night_target" in said
+    assert "round3: 4 of night_target, " in said
+    assert len(list((tmp_path / "work/runs").glob("*/labels1/labels/*.png"))) == 4
+
+
+@pytest.mark.parametrize(("method", "sizes"), [("sdgpa", []), ("sdgpa_then_hiast", ["method.rounds.batch_size=4"])])
+def test_a_choice_by_layout_score_that_cannot_be_made_is_told_before_the_training(copied_world, method, sizes, caplog):
+    def told(*more):
+        words = [f"data_root={copied_world}", "domain=night", f"method={method}", "data.batch_size=4", *sizes, *more]
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            config = hydra.compose("train", words)
+        try:
+            check_training_data(config)
+        except ZsdaError as error:
+            return [str(one) for one in lines_of(error)]
+        return []
+
+    write_scores(copied_world, target=[0.5] * 8, intermediate=[0.5] * 8)
+    for recipe in ("target", "intermediate"):
+        manifest = copied_world / f"night_{recipe}/manifest.jsonl"
+        manifest.write_text(manifest.read_text().partition("\n")[2])
+    for option in ("keep_best=0.9", "min_layout_score=0.5"):
+        lacking = told(f"data.{option}")
+        assert len(lacking) == 2, "each set once"
+        assert all("1 of 8 images have no layout score" in line for line in lacking)
+        assert all(line.endswith(f"or give data.{option.partition('=')[0]}=null") for line in lacking)
+    both = told("data.keep_best=0.9", "data.min_layout_score=0.5")
+    assert "data.min_layout_score=0.5 and data.keep_best=0.9; give one of the two" in both
+    caplog.set_level(logging.INFO)
+    write_scores(copied_world, target=[0.5] * 8, intermediate=[0.5] * 8)
+    few = told("data.keep_best=0.4")
+    assert few[0] == (
+        "data.batch_size=4 needs as many scenes, there are 3 with data.keep_best=0.4; "
+        "raise data.keep_best, or lower data.batch_size"
+    )
+    shutil.copytree(copied_world / "night_oracle/leftImg8bit/val", copied_world / "night_target/leftImg8bit/val")
+    assert told("data.keep_best=0.5", "data.watch=[source,target]") == [], "what is watched needs no scores"
+    chosen = [record.message for record in caplog.records if "by layout score" in record.message]
+    expected = ["night_target, 4 images: the best 50 % of 8 by layout score, from 0.500"]
+    assert chosen == (expected if method == "sdgpa_then_hiast" else [])
+
+
 def test_a_run_says_that_it_left_the_published_setting(zsda, world_with_sets):
     lengths = [f"method.epochs.{name}=1" for name in ("first", "second", "horizon")]
     words = ["experiment=night", *SMALL, *lengths, f"data_root={world_with_sets}"]
@@ -457,6 +548,9 @@ def test_a_sweep_over_domains_trains_once_what_sees_none(zsda, world, tmp_path):
     assert run.parent.name == "day_source_only_seed0"
     assert len(json.loads(run.read_text())["starts"]) == 2
     assert "finished before, skipped" in result.stdout + result.stderr
+    same = zsda("train", "domain=rain", "data.keep_best=0.5", *ONE_STEP, f"data_root={world}")
+    assert same.returncode == 0, same.stderr
+    assert "finished before, skipped" in same.stdout + same.stderr
 
 
 def test_a_baseline_that_is_given_a_generated_view_belongs_to_its_domain(zsda, world_with_sets):

@@ -3,8 +3,7 @@
 import inspect as signatures
 import logging
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,10 +11,8 @@ from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from rich.text import Text
 
 from zsda.core.command import command
@@ -23,18 +20,19 @@ from zsda.core.config import build, plain
 from zsda.core.errors import ConfigError, IncompleteError, StoreError
 from zsda.core.files import check_writable, to_json, write_atomic
 from zsda.core.records import printable
-from zsda.data.inspection import Finding, Listed, Role, SetReport, inspect, shared_frames
-from zsda.data.inventory import find_generated, find_sets
+from zsda.data.inspection import Finding, Listed, Role, inspect, shared_frames
+from zsda.data.inventory import find_generated, find_named, find_sets
+from zsda.reporting.checks import check_console, counted, plain_findings, show_report, tell_findings
+from zsda.reporting.ratings import rate_sets, show_rated
 
-_SHOWN = 8  # findings of a kind, and sizes of a set
-_WIDTH = 100  # where there is no terminal
-_COLUMNS, _BAR = 2, 12  # of classes side by side, and of signs in the longest bar
 _WORDS = ("data", "settings", "domain", "unlabelled")
 
 
 @command("check")
 def main(config: DictConfig) -> None:
     """Shows what is there, tells what is wrong with it, and ends with 1 where anything is."""
+    if config.set is not None:
+        _check_alone(config)
     build(config.world.prepare)
     with _quiet():
         listed, absent = _chosen(config)
@@ -49,24 +47,37 @@ def main(config: DictConfig) -> None:
                 "layout", f"{config.data_root}: no data set in it; expected {expected}, or run with world=miniature"
             ),
         )
-    console = Console()
-    console = console if console.is_terminal else Console(width=_WIDTH)
+    rated = {} if config.set is None else rate_sets(listed, reports, Path(config.runs_root) / "check")
+    console = check_console()
     for report in reports:
-        _show(console, report)
+        show_report(console, report)
+        if report.name in rated:
+            show_rated(console, rated[report.name])
     if absent:
         console.print(Text(f"not there: {', '.join(absent)}", style="dim"), soft_wrap=True)
-    _tell(console, "remarks", reports, [*shared, *disk], fault=False)
-    _tell(console, "faults", reports, [*shared, *disk], fault=True)
+    tell_findings(console, "remarks", reports, [*shared, *disk], fault=False)
+    tell_findings(console, "faults", reports, [*shared, *disk], fault=True)
+    for name, one in rated.items():
+        if one.picture is not None:
+            console.print(Text(printable(f"the worst edits of {name}: {one.picture}")), soft_wrap=True)
     if config.out is not None:
-        write_atomic(Path(config.out), to_json(_plain(reports, shared, disk, absent)))
+        edits = {name: one.plain() for name, one in rated.items()}
+        write_atomic(Path(config.out), to_json(plain_findings(reports, shared, disk, absent, edits)))
     faulty = [report for report in reports if report.faults]
     count = sum(len(report.faults) for report in faulty) + sum(finding.fault for finding in [*shared, *disk])
     if count:
-        sets = f" in {len(faulty)} of {_counted(len(reports), 'set')}" if faulty else ""
+        sets = f" in {len(faulty)} of {counted(len(reports), 'set')}" if faulty else ""
         raise IncompleteError(
-            f"{_counted(count, 'fault')}{sets}, each named above{_where(config.out)}; mend them and check again"
+            f"{counted(count, 'fault')}{sets}, each named above{_where(config.out)}; mend them and check again"
         )
-    console.print(f"no fault in {_counted(len(reports), 'set')}", style="bold green")
+    console.print(f"no fault in {counted(len(reports), 'set')}", style="bold green")
+
+
+def _check_alone(config: DictConfig) -> None:
+    given = [word for word in _WORDS if config.get(word)]
+    if given:
+        named = ", ".join(f"{'setting' if word == 'settings' else word}=" for word in given)
+        raise ConfigError(f"set= looks at generated sets alone; give it without {named}, or leave it out")
 
 
 @contextmanager
@@ -87,6 +98,9 @@ def _bar(console: Console, looks: Any, total: int) -> Any:  # noqa: ANN401 - of 
 
 def _chosen(config: DictConfig) -> tuple[list[Listed], list[str]]:
     data_root, generated_root = Path(config.data_root), Path(config.generated_root)
+    if config.set is not None:
+        names = [config.set] if isinstance(config.set, str) else config.set
+        return find_named(list(map(str, names)), data_root, generated_root), []
     if not any(config.get(word) for word in _WORDS):
         return find_sets(data_root, generated_root)
     listed: list[Listed] = []
@@ -174,110 +188,8 @@ def _disk(config: DictConfig) -> Iterator[Finding]:
         yield Finding("disk", f"{', '.join(places)}: {free / 10**9:.1f} GB free", fault=False)
 
 
-def _show(console: Console, report: SetReport) -> None:
-    if report.root is None:
-        console.print(Text.assemble((report.name, "bold red"), "  cannot be listed"), soft_wrap=True)
-        return
-    style = "bold red" if report.faults else "bold"
-    parts = [_counted(report.images, "image"), f"{_counted(report.labels, 'label')}", _sizes(report.sizes)]
-    console.print(
-        Text.assemble((report.name, style), f"  {', '.join(filter(None, parts))}  ", (str(report.root), "dim")),
-        soft_wrap=True,
-    )
-    if report.pixels is not None and report.occurs is not None and report.classes is not None:
-        console.print(_histogram(report.classes.names, report.pixels, report.occurs))
-        console.print()
-
-
-def _sizes(sizes: Counter[tuple[int, int]]) -> str:
-    if len(sizes) == 1:
-        return "x".join(map(str, next(iter(sizes))))
-    told = [f"{width}x{height} ({count})" for (width, height), count in sizes.most_common(_SHOWN)]
-    return " ".join([*told, *([f"and {len(sizes) - _SHOWN} more sizes"] if len(sizes) > _SHOWN else [])])
-
-
-def _histogram(names: Sequence[str], pixels: Any, occurs: Any) -> Table:  # noqa: ANN401 - arrays of NumPy
-    """Returns a table of the classes, side by side; shares are of all pixels."""
-    shares = pixels / max(pixels.sum(), 1)
-    rows = [
-        (name, _per_cent(share), str(count), "█" * round(_BAR * share / shares.max()))
-        for name, share, count in zip([*names, "ignored"], shares, [*occurs, ""], strict=True)
-    ]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), header_style="dim", show_edge=False)
-    height = -(-len(rows) // _COLUMNS)
-    for _ in range(_COLUMNS):
-        table.add_column("class", no_wrap=True)
-        table.add_column("pixels", justify="right")
-        table.add_column("images", justify="right")
-        table.add_column("", width=_BAR)
-    blocks = [rows[start : start + height] for start in range(0, len(rows), height)]
-    empty = ("", "", "", "")
-    for number in range(height):
-        cells = [block[number] if number < len(block) else empty for block in blocks]
-        table.add_row(*(cell for own in cells for cell in own))
-    return table
-
-
-def _per_cent(share: float) -> str:
-    return "-" if not share else "< 0.01 %" if share < 0.0001 else f"{100 * share:.2f} %"
-
-
-def _tell(console: Console, title: str, reports: Sequence[SetReport], others: Sequence[Finding], fault: bool) -> None:
-    """Prints findings, each in a line, the first of each kind of a set."""
-    groups: dict[tuple[int, str], list[Finding]] = {}
-    for number, findings in enumerate([*(report.findings for report in reports), others]):
-        for finding in findings:
-            if finding.fault == fault:
-                groups.setdefault((number, finding.kind), []).append(finding)
-    if not groups:
-        return
-    total = sum(map(len, groups.values()))
-    console.print(Text(f"\n{_counted(total, title[:-1])}", style="bold red" if fault else "bold"))
-    for group in groups.values():
-        for finding in group[:_SHOWN]:
-            console.print(Text(f"  {finding.kind}: {printable(finding.message)}"), soft_wrap=True)
-        if len(group) > _SHOWN:
-            console.print(Text(f"  {group[0].kind}: and {len(group) - _SHOWN} more", style="dim"))
-
-
-def _plain(
-    reports: Sequence[SetReport], shared: Sequence[Finding], disk: Sequence[Finding], absent: Sequence[str]
-) -> dict[str, Any]:
-    """Returns all that was found as plain values."""
-    return {
-        "sets": [
-            {
-                "name": report.name,
-                "root": None if report.root is None else str(report.root),
-                "images": report.images,
-                "labels": report.labels,
-                "sizes": {f"{width}x{height}": count for (width, height), count in report.sizes.items()},
-                "classes": _plain_classes(report),
-                "findings": [finding._asdict() for finding in report.findings],
-            }
-            for report in reports
-        ],
-        "between_sets": [finding._asdict() for finding in shared],
-        "disk": [finding._asdict() for finding in disk],
-        "not_there": list(absent),
-    }
-
-
-def _plain_classes(report: SetReport) -> list[dict[str, Any]]:
-    if report.pixels is None or report.occurs is None or report.classes is None:
-        return []
-    counts = zip(
-        report.classes.names, report.pixels, report.occurs, strict=False
-    )  # the last of the pixels are ignored ones
-    return [{"name": name, "pixels": int(pixels), "images": int(images)} for name, pixels, images in counts]
-
-
 def _where(out: object) -> str:
     return "" if out is None else f" and in {out}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

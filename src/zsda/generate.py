@@ -57,6 +57,7 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
     from zsda.evaluation.layout import LayoutJudge
     from zsda.generation.cityscapes_root import CityscapesRoot
     from zsda.generation.data import PatchDataModule, SourcePatches
+    from zsda.generation.gates import Gate
     from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores
     from zsda.generation.store import GeneratedStore
     from zsda.generation.task import GenerationTask, StoreWriter, complete_set
@@ -74,17 +75,18 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
         root: SourcePatches(source, recipe, domain, config.seed, config.limit) for root, recipe in recipes.items()
     }
     editor = build(config.editor).to(trainer.strategy.root_device)
-    faults, unscored = FaultLog(), FaultLog("not scored")
+    gate, faults, unscored = Gate(**config.gate), FaultLog(), FaultLog("not scored")
     # All sets are checked before the first is begun: that one may take hours.
     sets = []
     for root, patches in chosen.items():
         recipe = patches.recipe
-        about = {"domain": domain.describe(), "recipe": recipe.describe(), "editor": editor.describe()}
+        parts = {"domain": domain, "recipe": recipe, "editor": editor, "gate": gate}
+        about = {name: part.describe() for name, part in parts.items()}
         store = GeneratedStore(root, {**about, "seed": config.seed}, config.retries)
         recipe.check_fits(editor.multiple)
         together = editor.batch_size(recipe.patch) if config.batch_size is None else config.batch_size
         data = PatchDataModule(patches, store, together, machine.workers)
-        task = GenerationTask(editor, recipe, domain, config.seed, together, faults, config.retries)
+        task = GenerationTask(editor, recipe, domain, config.seed, together, faults, config.retries, gate)
         linked = CityscapesRoot(store.root, source.root) if config.cityscapes_root else None
         if linked is not None:
             linked.check_edits(config.split)

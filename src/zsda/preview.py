@@ -46,6 +46,7 @@ def main(config: DictConfig) -> None:
 
     from zsda.core.files import remove_parts, write_atomic
     from zsda.evaluation.layout import LayoutJudge
+    from zsda.generation.gates import Gate
     from zsda.generation.preview import Previewer, Trial, around, choose, grid, read_images
     from zsda.reporting.contact import trials_csv, trials_table, write_contact_sheet
     from zsda.reporting.formats import wide_console
@@ -57,7 +58,7 @@ def main(config: DictConfig) -> None:
         judge.network.to(device)
     images = read_images(source, config.images, recipe, judge)
     editor = build(config.editor).to(device)
-    previewer = Previewer(editor, recipe, domain, seed, config.batch_size, judge)
+    previewer = Previewer(editor, recipe, domain, seed, config.batch_size, judge, Gate(**config.gate))
     combinations = grid(
         around(domain.text_guidance) if config.text_guidance is None else config.text_guidance,
         around(domain.image_guidance) if config.image_guidance is None else config.image_guidance,

@@ -533,7 +533,7 @@ def test_a_world_without_a_scale_of_its_own_has_the_numbers_of_the_paper(tmp_pat
 
 def test_a_world_holds_paths_sizes_editor_and_network_alone():
     known = {
-        "name", "data_root", "prepare", "cache", "size", "crop", "crop_heights", "protocol_size", "canvas", "patch_size",
+        "name", "data_root", "prepare", "cache", "size", "crop", "crop_heights", "protocol_size", "canvas", "patch_size", "max_drift",
         "fog_frames", "gta5_subset", "gta5_train", "editor", "network",
     }  # fmt: skip
     for path in (CONF / "world").glob("*.yaml"):

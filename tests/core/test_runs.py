@@ -173,10 +173,16 @@ def test_runs_are_found_by_names_and_patterns_each_once(tmp_path):
 
 def test_differences_name_nested_keys():
     assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1}, "c": 2}) == {}
-    assert differences({"a": {"b": 1}}, {"a": {"b": "x"}, "d": None}) == {
+    assert differences({"a": {"b": 1}}, {"a": {"b": "x"}, "d": 0}) == {
         "a.b": 'a.b was 1 and is now "x"',
-        "d": 'd was "nothing" and is now null',
+        "d": 'd was "nothing" and is now 0',
     }
+
+
+def test_an_option_that_did_not_exist_is_as_good_as_null():
+    old, new = {"data": {"flip": 0.5}}, {"data": {"flip": 0.5, "keep_best": None}}
+    assert differences(old, new) == differences(new, old) == {}
+    assert differences(old, {"data": {"flip": None}}) == {"data.flip": "data.flip was 0.5 and is now null"}
 
 
 def test_without_drops_nested_keys_and_leaves_the_original():

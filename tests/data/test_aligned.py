@@ -1,4 +1,6 @@
 import json
+import os
+import random
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zsda.core.errors import ConfigError, DataError
+from zsda.core.errors import ConfigError, DataError, SeveralErrors
 from zsda.core.signals import outlive_signals
 from zsda.data.aligned import ViewsData, ViewsDataset
 from zsda.data.datasets.acdc import ACDC
@@ -125,6 +127,177 @@ def test_edits_that_lost_their_layout_can_be_left_out(copied_world):
         kept("target")
 
 
+def score(root, name, scores, networks=None):
+    """Writes a manifest: the scores of the images of a set in order, and of which network each is; "" leaves an image out."""
+    images = sorted((root / name).glob("leftImg8bit/*/*/*.png"))
+    networks = networks or ["one"] * len(images)
+    lines = [
+        {"source": image.relative_to(root / name).as_posix(), "layout_score": value, "layout_network": network}
+        for image, value, network in zip(images, scores, networks, strict=True)
+        if value != ""
+    ]
+    (root / name / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def keys_of(root):
+    return [sample.key for sample in Cityscapes(root / "cityscapes", "train").samples]
+
+
+@pytest.fixture
+def large_world(world_with_sets, tmp_path):
+    """240 scenes, all the same one."""
+    first = keys_of(world_with_sets)[0]
+    for folder, ending in (
+        ("cityscapes/leftImg8bit", "_leftImg8bit.png"), ("cityscapes/gtFine", "_gtFine_labelTrainIds.png"),
+        ("night_target/leftImg8bit", "_leftImg8bit.png"), ("night_intermediate/leftImg8bit", "_leftImg8bit.png"),
+    ):  # fmt: skip
+        (tmp_path / folder / "train/a").mkdir(parents=True)
+        for number in range(240):
+            link = tmp_path / folder / f"train/a/a_{number:06}_000000{ending}"
+            os.link(world_with_sets / folder / f"train/{first}{ending}", link)
+    for folder in ("cityscapes/leftImg8bit", "cityscapes/gtFine"):
+        (tmp_path / folder / "val").symlink_to(world_with_sets / folder / "val")
+    return tmp_path
+
+
+def test_the_best_share_of_the_scenes_is_trained_on_and_it_is_said(large_world):
+    drawn = random.Random(0)
+    of_target = [drawn.randrange(400, 900) / 1000 for _ in range(240)]  # some twice
+    of_intermediate = [drawn.randrange(400, 900) / 1000 for _ in range(240)]
+    score(large_world, "night_target", of_target)
+    score(large_world, "night_intermediate", of_intermediate)
+    data = views_data(large_world, views=["target", "intermediate"], keep_best=0.9)
+    pairs = zip(of_target, of_intermediate, strict=True)
+    least = {f"a/a_{number:06}_000000": min(pair) for number, pair in enumerate(pairs)}
+    best = sorted(least, key=lambda key: (-least[key], key))[:216]
+    assert data.training_set.keys == sorted(best)
+    assert len({least[key] for key in best}) < 216, "equal scores"
+    said = f"216 scenes: the best 90 % of 240 by layout score, from {least[best[-1]]:.3f}"
+    assert data.describe() == f"target + intermediate, {said}"
+    assert len(data.wanted()[0].dataset) == 216
+
+    of_one = views_data(large_world, views=["source", "target"], keep_best=0.9)
+    ranked = sorted(least, key=lambda key: (-of_target[int(key[4:10])], key))[:216]
+    assert of_one.training_set.keys == sorted(ranked) != sorted(best)
+
+
+def test_equal_and_unlabelled_scenes_are_left_out_in_the_same_order_always(copied_world):
+    keys = keys_of(copied_world)
+
+    def kept(share, *views):
+        data = views_data(copied_world, keep_best=share, views=views or ["source", "target"])
+        return [keys.index(key) for key in data.training_set.keys], data.describe()
+
+    score(copied_world, "night_target", [0.5, None, 0.7, 0.5, 0.5, 0.2, 0, 0.5])
+    assert kept(0.1) == ([2], "source + target, 1 scenes: the best 10 % of 8 by layout score, from 0.700")
+    assert kept(0.001)[0] == [2], "one at least"
+    assert kept(0.5)[0] == [0, 2, 3, 4]
+    assert kept(0.31)[0] == [0, 2], "of 2.48"
+    assert kept(0.3125)[0] == [0, 2, 3], "of 2.5"
+    assert kept(0.8)[0] == [0, 2, 3, 4, 5, 7]
+    assert kept(0.9)[0] == [0, 2, 3, 4, 5, 6, 7], "what has no score comes after what has none of its layout"
+    everything = "source + target, 8 scenes: the best 100 % of 8 by layout score, from 0.000, 1 of them without one"
+    assert kept(1) == ([*range(8)], everything)
+    score(copied_world, "night_intermediate", [None, 0.9, 0.9, 0.9, 0.1, 0.9, 0.9, 0.9])
+    assert kept(0.5, "target", "intermediate")[0] == [2, 3, 5, 7], "each at its worst"
+    score(copied_world, "night_target", [None] * 8)
+    nothing = "source + target, 2 scenes: the best 25 % of 8 by layout score, 2 of them without one"
+    assert kept(0.25) == ([0, 1], nothing)
+
+
+def test_the_share_is_of_the_scenes_that_all_views_have(copied_world):
+    score(copied_world, "night_target", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, "", 0.8])
+    sets = {
+        name: sorted((copied_world / name).glob("*/train/*/*.png")) for name in ("night_target", "night_intermediate")
+    }
+    score(copied_world, "night_intermediate", [1] * 8)
+    for place in (6, 7):
+        sets["night_intermediate"][place].unlink()
+    sets["night_target"][0].unlink()
+    data = views_data(copied_world, views=["target", "intermediate"], keep_best=0.5)
+    assert data.training_set.keys == keys_of(copied_world)[3:6], "the best 3 of 5"
+    assert data.describe() == (
+        "target + intermediate, 3 scenes: the best 50 % of 5 by layout score, from 0.400; 2 more of target are not in every view; "
+        "1 more of intermediate are not in every view"
+    )
+
+
+def test_what_is_no_edit_is_neither_ranked_nor_left_out(copied_world):
+    for option in ("keep_best", "min_layout_score"):
+        for views in (["source", "source"], ["source", "weather", "oracle"]):
+            alone = views_data(copied_world, views=views, weather="night", **{option: 0.5})
+            assert len(alone.training_set) == 8
+            assert alone.describe().endswith(f", 8 scenes: data.{option}=0.5 leaves none out, no view shows edits")
+    score(copied_world, "night_target", [number / 10 for number in range(8)])
+    views = ["source", "source", "weather", "oracle", "target"]
+    edits = copied_world / "night_target/leftImg8bit"
+    (edits / "val").mkdir()
+    for image in (copied_world / "night_oracle/leftImg8bit/val").glob("*/*.png"):
+        (edits / "val" / image.parent.name).mkdir(exist_ok=True)
+        (edits / "val" / image.parent.name / image.name).symlink_to(image)
+    data = views_data(copied_world, views=views, weather="night", keep_best=0.5, watch=["source", "target"])
+    assert data.training_set.keys == keys_of(copied_world)[4:]
+    assert len(data.training_set[(0, 0)]["images"]) == 5
+    assert len(data.source) == 8, "the source itself stays whole"
+    assert {name: len(images) for name, images in data.watched.settings.items()} == {"source": 4, "target": 4}
+
+
+def test_what_is_left_out_does_not_tell_the_files_apart_and_other_scores_do(copied_world):
+    def files():
+        return views_data(copied_world, views=["source", "target"], keep_best=0.5).fingerprints()
+
+    scores = [number / 10 for number in range(8)]
+    score(copied_world, "night_target", scores)
+    before = files()
+    worst = min((copied_world / "night_target").glob("leftImg8bit/train/*/*.png"))
+    Image.open(worst).rotate(180).save(worst)
+    assert files() == before
+    score(copied_world, "night_target", scores[::-1])
+    assert not {*files().values()} & {*before.values()}
+
+
+def test_scores_that_lack_are_told_of_all_sets(copied_world):
+    score(copied_world, "night_target", [0.5, ""] * 4)
+    score(copied_world, "night_intermediate", [""] + [0.5] * 7)
+    with pytest.raises(SeveralErrors) as raised:
+        views_data(copied_world, views=["target", "intermediate"], keep_best=0.5)
+    of_target, of_intermediate = map(str, raised.value.errors)
+    assert "night_target: 4 of 8 images have no layout score, the first is" in of_target
+    assert "night_intermediate: 1 of 8 images have no layout score, the first is" in of_intermediate
+    assert of_target.endswith("again with layout.ckpt=FILE or layout.run=NAME, or give data.keep_best=null")
+
+
+@pytest.mark.parametrize("choice", [{"keep_best": 0.5}, {"min_layout_score": 0.5}])
+def test_scores_of_different_networks_are_not_compared(copied_world, choice):
+    def made(*views):
+        return views_data(copied_world, views=views, **choice)
+
+    (option,) = choice
+    score(copied_world, "night_target", [0.6] * 8, ["one"] * 8)
+    score(copied_world, "night_intermediate", [0.7] * 8, ["0123456789abcdef"] * 8)
+    made("target")
+    made("intermediate")
+    message = (
+        "night_target, night_intermediate: layout scores that different networks gave cannot be compared, 8 of night_target by one, "
+        f"8 of night_intermediate by 0123456789ab; .* the same layout.ckpt=FILE or layout.run=NAME, or give data.{option}=null"
+    )
+    with pytest.raises(DataError, match=message):
+        made("target", "intermediate")
+    score(copied_world, "night_target", [0.6] * 8, ["one"] * 7 + [None])
+    with pytest.raises(
+        DataError, match=r"night_target: .* 7 of night_target by one, 1 of night_target by an unknown one"
+    ):
+        made("source", "target")
+    score(copied_world, "night_target", [0.6] * 7 + [None], ["one"] * 7 + ["two"])
+    made("source", "target")  # nothing is compared with what has no score
+    score(copied_world, "night_target", [0.6] * 8, [3] * 8)
+    with pytest.raises(
+        DataError,
+        match=r"manifest.jsonl: cannot be read \(line 1: layout_network: input should be a valid string, found 3",
+    ):
+        made("source", "target")
+
+
 class Counting(Reader):
     """Notes what is opened."""
 
@@ -141,10 +314,13 @@ class Counting(Reader):
 
 
 @pytest.mark.parametrize("views", [["source", "source", "target"], ["target", "weather"], ["target", "intermediate"]])
-def test_what_views_share_is_read_once(world_with_sets, views):
-    source, reader = Cityscapes(world_with_sets / "cityscapes", "train"), Counting()
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_what_views_share_is_read_once(copied_world, views, share):
+    source, reader = Cityscapes(copied_world / "cityscapes", "train"), Counting()
     source.reader = reader
-    data = views_data(world_with_sets, source=source, weather="night", views=views)
+    for name in ("night_target", "night_intermediate"):
+        score(copied_world, name, [0.5] * 8)
+    data = views_data(copied_world, source=source, weather="night", views=views, keep_best=share)
     scene = data.training_set[(0, 0)]
     assert len(scene["images"]) == len(views)
     assert len(reader.opened) == len(set(reader.opened)) == 3
@@ -223,6 +399,39 @@ def test_what_is_only_for_training_is_not_watched(world_with_sets):
 def test_a_layout_score_that_is_no_share_is_refused(world_with_sets, score):
     with pytest.raises(ConfigError, match=r"data\.min_layout_score=.*; expected a number from 0 to 1, or null"):
         views_data(world_with_sets, min_layout_score=score)
+
+
+@pytest.mark.parametrize("share", ["abc", [1], 1.5, 0, -0.1, True, float("nan")])
+def test_a_best_share_that_is_none_is_refused(world_with_sets, share):
+    expected = r"^data\.keep_best=.*; expected a number above 0, up to 1, or null"
+    with pytest.raises(ConfigError, match=expected):
+        views_data(world_with_sets, keep_best=share)
+    with pytest.raises(ConfigError, match=expected):
+        source = Cityscapes(world_with_sets / "cityscapes", "train")
+        GeneratedSet(world_with_sets, "night", "target", source, keep_best=share)
+
+
+def test_there_is_one_choice_by_layout_score(world_with_sets):
+    both = {"min_layout_score": 0, "keep_best": 0.9}
+    message = r"^data.min_layout_score=0 and data.keep_best=0.9; give one of the two$"
+    with pytest.raises(ConfigError, match=message):
+        views_data(world_with_sets, **both)
+    with pytest.raises(ConfigError, match=message):
+        source = Cityscapes(world_with_sets / "cityscapes", "train")
+        GeneratedSet(world_with_sets, "night", "target", source, **both)
+
+
+def test_the_best_share_of_a_set_by_itself(copied_world):
+    source = Cityscapes(copied_world / "cityscapes", "train")
+    score(copied_world, "night_target", [0.1, 0.8, 0.3, 0.8, 0.5, 0.6, 0.7, 0.2])
+    images = GeneratedSet(copied_world, "night", "target", source, keep_best=0.6)
+    assert [sample.key for sample in images.samples] == [source.samples[place].key for place in (1, 3, 4, 5, 6)]
+    assert images.best.describe() == "the best 60 % of 8 by layout score, from 0.500"
+    assert len(GeneratedSet(copied_world, "night", "oracle", source, keep_best=0.6)) == 8
+    score(copied_world, "night_target", [0.1] * 8, ["one"] * 2 + ["two"] * 6)
+    for choice in ({"keep_best": 0.6}, {"min_layout_score": 0.6}):
+        with pytest.raises(DataError, match=r"^night_target: .* 6 of night_target by two, 2 of night_target by one; "):
+            GeneratedSet(copied_world, "night", "target", source, **choice)
 
 
 def test_a_scene_that_one_view_lacks_is_left_out(copied_world):

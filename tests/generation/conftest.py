@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,9 +17,11 @@ from zsda.data.faults import FaultLog
 from zsda.generation.data import PatchDataModule, SourcePatches
 from zsda.generation.domains import Domain
 from zsda.generation.editors.base import Edits
+from zsda.generation.gates import Gate
 from zsda.generation.recipes import Target
 from zsda.generation.store import GeneratedStore
 from zsda.generation.task import GenerationTask, StoreWriter, complete_set
+from zsda.miniature.writer import write_miniature
 
 HALVES = Target((128, 64), 64)
 
@@ -48,6 +51,24 @@ def draw_cityscapes(root: Path, train: int, val: int = 0, size: tuple[int, int] 
 
 def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path)).astype(int)
+
+
+def shifted(patch, x, y):
+    """A patch, uint8 [3, h, w], moved by so many pixels; what comes in is the border."""
+    return _warped(patch, [[1, 0, x], [0, 1, y]], cv2.BORDER_REPLICATE)
+
+
+def enlarged(patch, zoom):
+    """A patch, uint8 [3, h, w], enlarged about its centre."""
+    height, width = patch.shape[1:]
+    centre = ((width - 1) / 2 * (1 - zoom), (height - 1) / 2 * (1 - zoom))
+    return _warped(patch, [[zoom, 0, centre[0]], [0, zoom, centre[1]]], cv2.BORDER_REPLICATE)
+
+
+def _warped(patch, transform, border):
+    pixels = patch.permute(1, 2, 0).contiguous().numpy()
+    moved = cv2.warpAffine(pixels, np.array(transform, np.float64), pixels.shape[1::-1], borderMode=border)
+    return torch.from_numpy(moved).permute(2, 0, 1).contiguous()
 
 
 def truncate(path: Path) -> None:
@@ -96,6 +117,14 @@ def pipeline_folder(tmp_path_factory) -> Path:
     return make_pipeline(tmp_path_factory.mktemp("editor") / "tiny-ip2p")
 
 
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory) -> Path:
+    """A read-only data_root of six training scenes in 128x256, each also as it looks in every domain."""
+    root = tmp_path_factory.mktemp("rendered")
+    write_miniature(root, train=6, val=1, test=1, seed=3, size=(128, 256))
+    return root
+
+
 @pytest.fixture
 def source(tmp_path) -> Cityscapes:
     """Five training and two validation images under ``tmp_path/cityscapes``."""
@@ -127,6 +156,7 @@ def make(source, night, faults, tmp_path):
         limit=None,
         edited=source,
         domain=night,
+        gate=None,
     ):
         trainer = Trainer(
             accelerator="cpu",
@@ -138,9 +168,10 @@ def make(source, night, faults, tmp_path):
             use_distributed_sampler=False,
             callbacks=[StoreWriter()],
         )
-        store = GeneratedStore(tmp_path / name, {"seed": seed}, retries)
+        gate = Gate() if gate is None else gate
+        store = GeneratedStore(tmp_path / name, {"seed": seed, "gate": gate.describe()}, retries)
         data = PatchDataModule(SourcePatches(edited, recipe, domain, seed, limit), store, batch_size, num_workers)
-        complete_set(trainer, GenerationTask(editor, recipe, domain, seed, batch_size, faults, retries), data)
+        complete_set(trainer, GenerationTask(editor, recipe, domain, seed, batch_size, faults, retries, gate), data)
         return tmp_path / name
 
     return make_set

@@ -11,10 +11,10 @@ from zsda.core.errors import DataError, StoreError
 from zsda.core.files import write_atomic
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
-from zsda.data.panels import font
+from zsda.data.panels import font, shorten
 from zsda.data.set_names import CONTACT_SHEET
 from zsda.generation import contact
-from zsda.generation.contact import PAIRS, ContactSheet, Pair, draw_sheet, shorten
+from zsda.generation.contact import PAIRS, ContactSheet, Pair, draw_sheet
 from zsda.generation.data import PatchDataModule, SourcePatches
 from zsda.generation.domains import Domain
 from zsda.generation.recipes import Intermediate, Target, Whole

@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.generation.conftest import shifted
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import derive_seed
 from zsda.data.classes import find_classes
+from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.labels import CITYSCAPES
 from zsda.generation.editors.base import Edits
+from zsda.generation.gates import Gate
 from zsda.generation.preview import Edit, Previewer, Scales, SourceImage, Trial, around, choose, grid, read_images
 from zsda.generation.recipes import Target
 
@@ -51,7 +54,7 @@ def editor():
 
 @pytest.fixture
 def previewer(editor, night):
-    return Previewer(editor, RECIPE, night, 7, 8, Brightness())
+    return Previewer(editor, RECIPE, night, 7, 8, Brightness(), Gate())
 
 
 def test_images_are_spread_over_the_split(source):
@@ -99,11 +102,40 @@ def test_scales_that_the_editor_ignores_are_refused(previewer, source):
 
 def test_the_editor_gets_no_more_patches_at_once_than_asked(editor, night, source):
     (image,) = read_images(source, 1, RECIPE, None)
-    one_by_one = Previewer(editor, RECIPE, night, 7, 1, None)
+    one_by_one = Previewer(editor, RECIPE, night, 7, 1, None, Gate())
     edit = one_by_one.edit(image, Scales(2, 1.5, 20))
     assert editor.sizes == [1, 1]
     assert (edit.image == (image.canvas // 2).permute(1, 2, 0).numpy()).all()
     assert edit.layout is None
+
+
+class Shifter(Darkener):
+    """Moves the second patch of two by as many pixels as the text guidance says."""
+
+    def edit(self, patches, prompt, seeds, text_guidance, image_guidance, precise=False):
+        first, second = (patches * 0.6 + 20).byte()
+        return Edits(torch.stack([first, shifted(second, text_guidance, 0)]), torch.ones(2, dtype=torch.bool))
+
+
+def test_an_edit_shows_how_far_it_moved_and_is_refused_beyond_the_bound(night, rendered):
+    (image,) = read_images(Cityscapes(rendered / "cityscapes"), 1, Target((256, 128), 128), None)
+    previewer = Previewer(Shifter(), Target((256, 128), 128), night, 7, 8, None, Gate(max_drift=4))
+    near, far = (previewer.edit(image, Scales(pixels, 1.5, 5)) for pixels in (3, 9))
+    assert (near.flaw, far.flaw) == (None, "drifted")
+    assert (near.drift, far.drift) == pytest.approx((3, 9), abs=0.5)
+    assert Trial(Scales(2, 1.5, 5), [near, far]).drift == far.drift
+    aligning = Previewer(Shifter(), Target((256, 128), 128), night, 7, 8, None, Gate(max_drift=4, align=True))
+    moved = aligning.edit(image, Scales(9, 1.5, 5))
+    assert moved.flaw is None
+    assert moved.drift <= 1
+    assert moved.moved_back == pytest.approx(9, abs=0.5)
+    assert near.moved_back is far.moved_back is None
+    assert Trial(Scales(9, 1.5, 5), [near, moved]).moved_back == moved.moved_back
+    assert (moved.image != far.image).any()
+
+
+def test_drift_that_is_not_known_is_none_of_a_trial():
+    assert made(0.7, 0.1).drift is None
 
 
 def test_the_grid_and_its_defaults():

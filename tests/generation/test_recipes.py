@@ -3,6 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.independence import assert_independent
@@ -275,3 +277,39 @@ def test_patches_must_suit_the_editor():
         Target((1000, 500), 500).check_fits(8)
     with pytest.raises(ConfigError, match="1000x500"):
         Whole((1000, 500)).check_fits(8)
+
+
+sides = st.integers(1, 160)
+
+
+@st.composite
+def recipes(draw):
+    """Any recipe of any legal sizes."""
+    canvas = (draw(sides), draw(sides))
+    kind = draw(st.sampled_from([Intermediate, Target, Whole]))
+    if kind is Whole:
+        return Whole(canvas)
+    patch = tuple(draw(st.integers(1, side)) for side in canvas)
+    patch = min(patch) if draw(st.booleans()) else patch
+    width, height = (patch, patch) if isinstance(patch, int) else patch
+    if kind is Target:
+        return Target(canvas, patch, overlap=draw(st.integers(0, min(width, height, 16) - 1)))
+    corner = [draw(st.integers(0, canvas[0] - width)), draw(st.integers(0, canvas[1] - height))]
+    position = draw(st.sampled_from(["random", "left", "right", "center", corner]))
+    most = (canvas[0] // width) * (canvas[1] // height) if position == "random" else 1
+    return Intermediate(canvas, patch, patches=draw(st.integers(1, min(most, 6))), position=position)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(recipe=recipes(), seed=st.integers(0, 2**32 - 1))
+def test_an_editor_that_returns_its_input_gives_the_canvas_back(recipe, seed):
+    width, height = recipe.canvas
+    canvas = torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    boxes = recipe.boxes(seed, SOURCE, "night")
+    assert len(boxes) == recipe.patches_per_image
+    assert all(0 <= left < right <= width and 0 <= top < bottom <= height for left, top, right, bottom in boxes)
+    patches = recipe.cut(canvas, boxes)
+    assert patches.shape == (len(boxes), 3, recipe.patch[1], recipe.patch[0])
+    assert torch.equal(recipe.merge(canvas, boxes, patches), canvas)
+    covered = recipe.merge(torch.zeros_like(canvas), boxes, torch.full_like(patches, 255))
+    assert (covered == 255).all() or isinstance(recipe, Intermediate)

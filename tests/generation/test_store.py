@@ -358,6 +358,28 @@ def test_an_image_is_left_out_only_by_a_whole_line(root, origin, lacking):
     assert (SOURCES[1] in store.finished()) == (lacking is None)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"drift": -1},
+        {"drift": "far"},
+        {"drift": [0]},
+        {"retries": [{"patch": 0, "seed": 1, "flaw": "drifted", "drift": {"x": 1.0}}]},
+        {"retries": [{"patch": 0, "seed": 1, "flaw": "drifted", "drift": 7}]},
+    ],
+)
+def test_a_drift_that_is_none_makes_no_line(root, origin, values):
+    fill(root, origin)
+    path = root / "manifest.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1] |= values
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    store = GeneratedStore(root, SETTINGS)
+    store.recover(origin, SOURCES)
+    assert SOURCES[1] not in store.finished()
+    assert SOURCES[0] in store.finished()
+
+
 def test_deleting_the_folder_starts_anew(root, origin):
     fill(root, origin)
     shutil.rmtree(root)

@@ -1,14 +1,29 @@
+import json
 import threading
 import time
 
 import pytest
 import torch
 
-from tests.generation.conftest import HALVES, NegativeEditor, always, contents, lines, noise, pixels, truncate
+from tests.generation.conftest import (
+    HALVES,
+    NegativeEditor,
+    always,
+    contents,
+    enlarged,
+    lines,
+    noise,
+    pixels,
+    shifted,
+    truncate,
+)
 from zsda.core.errors import ConfigError, IncompleteError, ModelError, StoreError
 from zsda.core.seeds import derive_seed
+from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.generation.data import SourcePatches
+from zsda.generation.editors.base import Edits
 from zsda.generation.editors.instruct_pix2pix import InstructPix2PixEditor
+from zsda.generation.gates import Gate
 from zsda.generation.recipes import Intermediate, Target, Whole
 from zsda.generation.store import GeneratedStore
 from zsda.generation.task import GenerationTask
@@ -297,9 +312,165 @@ def test_an_editor_that_never_passes_is_not_given_all_images(make, monkeypatch):
         make("set", Black(), retries=0)
 
 
+def test_an_editor_that_always_moves_is_told_from_one_that_fails(make, streets, monkeypatch):
+    monkeypatch.setattr("zsda.generation.task.HOPELESS", 3)
+    editor = StubEditor(lambda _, edit: shifted(edit, 7, 0))
+    with pytest.raises(ModelError, match=r"passes \(drifted\); .*gate.align=true; they make another set"):
+        make("set", editor, STREET, edited=streets, gate=STRICT, retries=0)
+
+
 def test_a_set_that_holds_some_is_never_hopeless(make, source, monkeypatch):
     monkeypatch.setattr("zsda.generation.task.HOPELESS", 1)
     flaws = always("black", 3, source, attempts=8) | always("black", 4, source, attempts=8)
     make("set", NegativeEditor(flaws=flaws), batch_size=2)
     root = make("set", NegativeEditor(flaws=flaws), batch_size=2, retries=5)
     assert [line["output"] is None for line in lines(root)] == [False, False, False, True, True]
+
+
+STREET = Target((256, 128), 128)
+STRICT = Gate(max_drift=2)
+
+
+class StubEditor:
+    """Darkens a patch, and does to it what is asked for; remembers which seeds were bad.
+
+    Args:
+        spoil: patch, its darkened edit -> the edit, or None for values that are not finite.
+        share: how many of so many seeds are bad; 1 spoils all.
+    """
+
+    multiple = 8
+
+    def __init__(self, spoil, share=1, fail_after=None):
+        self.spoil, self.share, self.fail_after, self.calls = spoil, share, fail_after, 0
+
+    def to(self, device):
+        return self
+
+    def edit(self, patches, prompt, seeds, text_guidance, image_guidance, precise=False):
+        if self.calls == self.fail_after:
+            raise KeyError("the power went off")
+        self.calls += 1
+        edits, finite = [], []
+        for patch, seed in zip(patches, seeds, strict=True):
+            honest = (patch * 0.6 + 20).byte()
+            edit = self.spoil(patch, honest) if seed % self.share == 0 else honest
+            finite.append(edit is not None)
+            edits.append(honest if edit is None else edit)
+        return Edits(torch.stack(edits), torch.tensor(finite))
+
+
+STUBS = {
+    "shifted by 7 pixels": (lambda patch, honest: shifted(honest, 7, 0), "drifted"),
+    "the source, shifted by 7 pixels": (lambda patch, honest: shifted(patch, 0, -7), "drifted"),
+    "larger by 5 %": (lambda patch, honest: enlarged(honest, 1.05), "drifted"),
+    "smaller by 5 %": (lambda patch, honest: enlarged(honest, 0.95), "drifted"),
+    "the source, larger by 5 %": (lambda patch, honest: enlarged(patch, 1.05), "drifted"),
+    "black": (lambda patch, honest: honest * 0, "black"),
+    "as it was": (lambda patch, honest: patch, "unchanged"),
+    "not finite": (lambda patch, honest: None, "non-finite"),
+    "flat": (lambda patch, honest: honest * 0 + 90, "flat"),
+}
+
+
+@pytest.fixture
+def streets(rendered):
+    return Cityscapes(rendered / "cityscapes")
+
+
+@pytest.mark.parametrize(("spoil", "flaw"), STUBS.values(), ids=STUBS)
+def test_nothing_of_a_bad_edit_is_in_a_set(make, streets, faults, caplog, spoil, flaw):
+    with caplog.at_level("INFO"):
+        root = make("set", StubEditor(spoil), STREET, edited=streets, gate=STRICT, retries=1)
+    assert f"set: 12 edits did not pass the gate: 12 {flaw}\n" in caplog.text
+    assert [line["output"] for line in lines(root)] == [None] * 6
+    assert {entry["flaw"] for line in lines(root) for entry in line["retries"]} == {flaw}
+    assert {len(line["retries"]) for line in lines(root)} == {2}
+    assert not list(root.rglob("*.png"))
+    with pytest.raises(IncompleteError, match=f"6 images were left out: .* came out {flaw} in 2 attempts"):
+        faults.conclude("done")
+
+
+@pytest.mark.parametrize(("spoil", "flaw"), STUBS.values(), ids=STUBS)
+def test_where_some_edits_are_bad_the_set_is_that_of_an_editor_without_them(make, streets, faults, spoil, flaw):
+    honest = make("honest", StubEditor(spoil, share=2**64), STREET, edited=streets, gate=STRICT)
+    assert [line["drift"] for line in lines(honest)] == [0] * 6
+    assert not any("retries" in line for line in lines(honest))
+    root = make("set", StubEditor(spoil, share=3), STREET, edited=streets, gate=STRICT, retries=20)
+    faults.conclude("done")
+    images = {path: content for path, content in contents(root).items() if path.endswith("leftImg8bit.png")}
+    assert images == {path: content for path, content in contents(honest).items() if path.endswith("leftImg8bit.png")}
+    thrown = [entry for line in lines(root) for entry in line.get("retries", [])]
+    assert thrown, "no seed was bad"
+    assert all(entry["flaw"] == flaw and entry["seed"] % 3 == 0 for entry in thrown)
+    assert not [seed for line in lines(root) for seed in line["seeds"] if seed % 3 == 0]
+
+
+def test_an_edit_that_moved_is_recorded_with_how_it_moved(make, streets):
+    root = make("set", StubEditor(lambda _, edit: shifted(edit, 7, -3), share=2), STREET, edited=streets, gate=STRICT)
+    thrown = [entry["drift"] for line in lines(root) for entry in line.get("retries", [])]
+    assert thrown
+    assert all((entry["x"], entry["y"]) == pytest.approx((7, -3), abs=0.5) for entry in thrown)
+    assert all(entry["zoom"] == pytest.approx(1, abs=0.01) for entry in thrown)
+
+
+def test_edits_that_moved_are_moved_back_where_that_is_asked_for(make, streets, faults):
+    gate = Gate(max_drift=2, align=True)
+    root = make("set", StubEditor(lambda _, edit: shifted(edit, 7, 0), share=2), STREET, edited=streets, gate=gate)
+    faults.conclude("done")
+    found = lines(root)
+    assert not any("retries" in line for line in found)
+    moved = {(line["source"], entry["patch"]) for line in found for entry in line.get("aligned", [])}
+    assert moved == {
+        (line["source"], patch) for line in found for patch, seed in enumerate(line["seeds"]) if seed % 2 == 0
+    }
+    assert all(line["drift"] <= 2 for line in found)
+    again = make("set", StubEditor(lambda _, edit: shifted(edit, 7, 0), share=2), STREET, edited=streets, gate=gate)
+    assert contents(again) == contents(root)
+
+
+@pytest.mark.parametrize("gate", [STRICT, Gate(max_drift=2, align=True)], ids=["reject", "align"])
+@pytest.mark.parametrize("moment", [1, 4])
+def test_a_crash_with_all_gates_on_and_a_second_start_end_in_the_same_bytes(make, streets, gate, moment):
+    def spoil(patch, edit):
+        return None if edit[0, 0, 0] % 3 == 0 else shifted(edit, 7, 0)
+
+    reference = contents(make("reference", StubEditor(spoil, share=2), STREET, edited=streets, gate=gate))
+    with pytest.raises(KeyError):
+        make("set", StubEditor(spoil, share=2, fail_after=moment), STREET, edited=streets, gate=gate)
+    assert contents(make("set", StubEditor(spoil, share=2), STREET, edited=streets, gate=gate)) == reference
+    other = make("other", StubEditor(spoil, share=2), STREET, edited=streets, gate=gate, batch_size=1)
+    assert contents(other) == reference
+
+
+def test_a_set_that_was_begun_with_another_gate_is_not_continued(make, streets, night):
+    make("set", StubEditor(None, share=2**64), STREET, edited=streets, gate=STRICT)
+    with pytest.raises(StoreError, match=r"made with other settings: gate.max_drift was 2 and is now 3"):
+        make("set", StubEditor(None, share=2**64), STREET, edited=streets, gate=Gate(max_drift=3))
+
+
+def test_without_a_bound_no_drift_is_recorded(make, streets):
+    root = make("set", StubEditor(None, share=2**64), STREET, edited=streets)
+    assert not any("drift" in line for line in lines(root))
+
+
+def test_where_no_drift_can_be_told_that_is_recorded_and_said(make, caplog):
+    caplog.set_level("INFO", "zsda")
+    root = make("set", NegativeEditor(), Target((128, 64), 32), gate=STRICT)
+    assert [line["drift"] for line in lines(root)] == [None] * 5
+    assert "set: how far 5 images moved cannot be told" in caplog.text
+
+
+def test_a_set_from_before_drift_was_measured_is_continued_and_that_is_said(make, streets, caplog):
+    root = make("set", StubEditor(None, share=2**64), STREET, edited=streets, limit=2)
+    made_with = json.loads((root / "generation.json").read_text())
+    del made_with["gate"]
+    (root / "generation.json").write_text(json.dumps(made_with))
+    make("set", StubEditor(None, share=2**64), STREET, edited=streets, gate=STRICT)
+    assert ["drift" in line for line in lines(root)] == [False] * 2 + [True] * 4
+    assert f"{root} was begun before edits were measured" in caplog.text
+    caplog.clear()
+    make("set", StubEditor(None, share=2**64), STREET, edited=streets, gate=STRICT)
+    assert "before edits were measured" not in caplog.text
+    with pytest.raises(StoreError, match=r"made with other settings: gate.max_drift was 2 and is now 3"):
+        make("set", StubEditor(None, share=2**64), STREET, edited=streets, gate=Gate(max_drift=3))

@@ -1,6 +1,7 @@
 """What a training is to read, listed before anything slow is imported, so that all that is wrong with it is told within seconds."""
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from itertools import takewhile
 from pathlib import Path
@@ -18,11 +19,15 @@ _VIEWS, _UNPAIRED = "zsda.data.aligned.ViewsData", "zsda.data.unpaired.UnpairedD
 _LABELLING = "zsda.adaptation.labelling.LabellingPhase"
 _WATCHED = ["source"]  # of both, where nothing is said
 _VIEW_IMAGES, _CHECK_UNLABELLED = "zsda.data.views.view_images", "zsda.data.views.check_unlabelled"
-_CHECK_ENOUGH = "zsda.data.views.check_enough"
+_CHOOSE_SCENES, _CHECK_ENOUGH = "zsda.data.views.choose_scenes", "zsda.data.views.check_enough"
+
+_log = logging.getLogger(__name__)
 
 
 def check_training_data(config: DictConfig) -> None:
     """Lists the source, what is watched, the unlabelled images, and the generated sets that the phases of a method see.
+
+    Says which of the unlabelled images are taken, where they are chosen by their layout scores.
 
     Args:
         config: of ``zsda.train``.
@@ -46,6 +51,9 @@ def check_training_data(config: DictConfig) -> None:
         if said:
             listing.phase(said if "_target_" in said else _laid_over(run_data, said), trains=not _labels(phase))
     listing.gathered.conclude()
+    for images in listing.unlabelled:
+        if getattr(images, "best", None) is not None:
+            _log.info("%s, %d images: %s", images.name, len(images), images.best.describe())
 
 
 def _labels(phase: Mapping[str, Any]) -> bool:
@@ -61,6 +69,7 @@ class _Listing:
 
     def __init__(self) -> None:
         self.gathered = Gathered()
+        self.unlabelled: list[Any] = []  # each once
         self._listed: dict[str, Any] = {}
         self._refused = False  # the source or the domain, for all views alike
         self._told: set[str] = set()  # folders that are not there, of which no part need be named
@@ -92,30 +101,36 @@ class _Listing:
         if kind == _VIEWS:
             views = data.get("views") or []
             trained_on += self._views(data, source, [] if isinstance(views, str) else views)
-            self._views({**data, "min_layout_score": None}, watched, watch)
+            self._views({**data, "min_layout_score": None, "keep_best": None}, watched, watch)
         elif kind == _UNPAIRED and "unlabelled" in data.get("parts", ["unlabelled"]):
             with self.gathered.gather():
                 hydra.utils.get_method(_CHECK_UNLABELLED)(data.get("unlabelled"), data.get("target"))
-                trained_on.append(self.dataset(data["unlabelled"]))
+                unlabelled = self.dataset(data["unlabelled"])
+                trained_on.append(unlabelled)
+                if not any(unlabelled is known for known in self.unlabelled):
+                    self.unlabelled.append(unlabelled)
         # Only where nothing else is wrong, as a set of which a part is missing is too small as well.
         for images in trained_on if trains and kind in (_VIEWS, _UNPAIRED) and not self.gathered.errors else ():
             with self.gathered.gather():
-                hydra.utils.get_method(_CHECK_ENOUGH)(data.get("batch_size", 0), len(images))
+                hydra.utils.get_method(_CHECK_ENOUGH)(data.get("batch_size", 0), len(images), data.get("keep_best"))
 
     def _views(self, data: Mapping[str, Any], images: Any, views: list[str]) -> list[Any]:  # noqa: ANN401 - as dataset returns them
         taken = ("generated_root", "domain", "rendered_root", "min_layout_score")
         arguments = {key: data[key] for key in taken if key in data}
-        found: list[Any] = []
+        found: dict[str, Any] = {}
         for view in dict.fromkeys(views) if images is not None else ():
             if self._refused:
                 break
             with self.gathered.gather():
                 try:
-                    found.append(hydra.utils.get_method(_VIEW_IMAGES)(view, images, **arguments, checks="names"))
+                    found[view] = hydra.utils.get_method(_VIEW_IMAGES)(view, images, **arguments, checks="names")
                 except ConfigError:
                     self._refused = True
                     raise
-        return found
+        with self.gathered.gather():
+            choice = {key: data[key] for key in ("min_layout_score", "keep_best") if key in data}
+            found, _ = hydra.utils.get_method(_CHOOSE_SCENES)(found, **choice)
+        return list(found.values())
 
 
 def _by_names(node: Mapping[str, Any]) -> dict[str, Any]:

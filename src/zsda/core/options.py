@@ -49,6 +49,13 @@ _BATCH = values.whole(2)
 _WIDTH = values.whole(1, _MOST_CHANNELS)
 _TEXTS = values.list_of(TEXT, "a list of texts")
 _NAMES_OR_NONE_AT_ALL = Kind("a name, or a list of them", values.either("", TEXT, _TEXTS).fits, is_names=True)
+_SETS = Kind(
+    "a generated set by its name or its folder, no ~ in a list, or a list of them",
+    values.either("", PATH, values.list_of(PATH, "", least=1)).fits,
+    is_names=True,
+    is_path=True,
+)
+
 
 _NODES = (
     "data.source",
@@ -94,6 +101,7 @@ OPTIONS: Mapping[str, Kind] = {
     "check:decode": FLAG,
     "check:edits_of": NAME.or_none(),
     "check:recipes": NAMES,
+    "check:set": _SETS.or_none(),
     # of several
     "name": NAME,
     "seed": SEED,
@@ -139,6 +147,8 @@ OPTIONS: Mapping[str, Kind] = {
     "domain.prompt": values.SENTENCE,
     "domain.text_guidance": values.TEXT_GUIDANCE,
     "domain.image_guidance": values.IMAGE_GUIDANCE,
+    "gate.max_drift": POSITIVE.or_none(),
+    "gate.align": FLAG,
     "recipes.*.canvas": SIDES,
     "recipes.*.patch_size": PATCH,
     "recipes.*.overlap": values.whole(0, values.LONGEST_SIDE),
@@ -161,6 +171,7 @@ OPTIONS: Mapping[str, Kind] = {
     "data.weather": TEXT.or_none(),
     "*.target": NAME.or_none(),
     "*.min_layout_score": SHARE.or_none(),
+    "*.keep_best": values.PART.or_none(),
     "*.cache": FLAG,
     "*.root": PATH.or_none(),
     "*.split": TEXT,
@@ -254,6 +265,7 @@ OPTIONS: Mapping[str, Kind] = {
     "world.crop_heights.*": values.HEIGHTS,
     "world.canvas": SIDES,
     "world.patch_size": PATCH,
+    "world.max_drift": POSITIVE.or_none(),
     "world.fog_frames": SIDES.or_none(),
     **dict.fromkeys((f"world.prepare.{name}" for name in ("train", "val", "test")), values.whole(0)),
     "*.seed": SEED,

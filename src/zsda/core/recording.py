@@ -24,6 +24,7 @@ from zsda.core.settings import without
 _CLASS = "_target_"
 _TOP = "model"
 _COMPARED = ("seed", "domain", "data", "model", "optimizer", "schedule", "trainer")
+_OF_EDITS = ("domain", "min_layout_score", "keep_best")
 _OF_THE_METHOD = ("name", "phases")  # its other keys are what these refer to
 
 
@@ -59,7 +60,7 @@ class Trained:
         # A run that sees no domain is the same one for all of them, so that a sweep over domains trains it once.
         return [
             *([] if any(name.endswith("/weather") for name in self.files) else ["data.weather"]),
-            *(["domain", "data.domain"] if self.target is None else []),
+            *([f"data.{key}" for key in _OF_EDITS] + ["domain"] if self.target is None else []),
             *(
                 [f"data.{key}" for key in ("unlabelled", "unlabelled_transform", "target")]
                 if self.unlabelled is None

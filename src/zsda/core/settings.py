@@ -6,11 +6,16 @@ from typing import Any
 
 
 def differences(found: Any, asked: Any, prefix: str = "") -> dict[str, str]:  # noqa: ANN401 - JSON values
-    """Maps the dotted keys in which two JSON values differ to ``<key> was <found> and is now <asked>``."""
+    """Maps the dotted keys in which two JSON values differ to ``<key> was <found> and is now <asked>``.
+
+    A key that is not there is as good as one of null: options that a later version knows are null where they change nothing.
+    """
     if isinstance(found, Mapping) and isinstance(asked, Mapping):
         lines: dict[str, str] = {}
         for key in sorted({*found, *asked}):
-            lines |= differences(found.get(key, "nothing"), asked.get(key, "nothing"), f"{prefix}.{key}".lstrip("."))
+            if found.get(key) is not None or asked.get(key) is not None:
+                before, now = found.get(key, "nothing"), asked.get(key, "nothing")
+                lines |= differences(before, now, f"{prefix}.{key}".lstrip("."))
         return lines
     if found == asked:
         return {}

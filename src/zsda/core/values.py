@@ -172,6 +172,7 @@ SEED = Kind("a whole number from 0 to 2**32 - 1", lambda value: is_whole(value) 
 NOT_NEGATIVE = number(0)
 POSITIVE = above(0)
 SHARE = number(0, 1)
+PART = Kind("a number above 0, up to 1", lambda value: SHARE.fits(value) and POSITIVE.fits(value))
 PROBABILITY = Kind("a probability, a number from 0 to 1", SHARE.fits)
 SIZE = Kind(
     f"height and width in pixels, {LONGEST_SIDE} at most, e.g. {{key}}=[512,1024]",

@@ -9,14 +9,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from zsda.core.errors import ConfigError, DataError
 from zsda.core.seeds import hash32
+from zsda.core.values import shown
 from zsda.data.cache import Cache, Wanted
+from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.faults import Fault, load_or_stand_in
+from zsda.data.layout_choice import check_choice
 from zsda.data.resizing import Size
 from zsda.data.samplers import EpochSampler
 from zsda.data.samples import SegmentationDataset, fingerprint
 from zsda.data.training import TrainingData
 from zsda.data.transforms import Effect, TrainingTransform, Weather
-from zsda.data.views import SOURCE, WEATHER, check_enough, view_images
+from zsda.data.views import SOURCE, WEATHER, check_enough, choose_scenes, view_images
 
 
 class ViewsDataset(Dataset[Any]):
@@ -27,6 +30,7 @@ class ViewsDataset(Dataset[Any]):
         transform: applied to all views of a scene together.
         seed: of the augmentation.
         effects: view name -> what is done to its images before anything else.
+        chosen: how the scenes were chosen, in words; empty where they were not.
 
     Raises:
         DataError: the views have no scene in common.
@@ -38,6 +42,7 @@ class ViewsDataset(Dataset[Any]):
         transform: TrainingTransform,
         seed: int,
         effects: Mapping[str, Effect] | None = None,
+        chosen: str = "",
     ) -> None:
         self._views = dict(views)
         self._places = {name: {s.key: i for i, s in enumerate(dataset.samples)} for name, dataset in views.items()}
@@ -48,15 +53,17 @@ class ViewsDataset(Dataset[Any]):
                 f"the views {', '.join(views)} have no scene in common; expected equal <city>/<frame> names in all"
             )
         self._transform, self._seed, self._effects = transform, seed, dict(effects or {})
+        self._chosen = chosen
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def describe(self) -> str:
-        """Names the views and the number of scenes, and says how many of a view's scenes the other views lack."""
+        """Names the views and the number of scenes, and says how these were chosen and how many of a view's the other views lack."""
         lacking = {name: len(places) - len(self.keys) for name, places in self._places.items()}
         rest = [f"; {count} more of {name} are not in every view" for name, count in lacking.items() if count]
-        return f"{' + '.join(self._places)}, {len(self.keys)} scenes{''.join(rest)}"
+        chosen = f": {self._chosen}" if self._chosen else ""
+        return f"{' + '.join(self._places)}, {len(self.keys)} scenes{chosen}{''.join(rest)}"
 
     def fingerprints(self) -> dict[str, str]:
         """Returns view -> what tells its files from others; see `fingerprint`."""
@@ -116,11 +123,13 @@ class ViewsData(TrainingData):
         weather: what the view ``weather`` looks like; see `Weather`.
         min_layout_score: leave edited images out that keep less of their layout; None takes all.
         cache: how many GB the decoded images of all sets together may take on the disk; None decodes them every time.
+        keep_best: train on this share of the scenes alone, those whose edits keep most of their layout; see
+            `zsda.data.layout_choice.choose_best`. None takes all.
 
     Raises:
         ConfigError: numbers that no loader takes, no views, or one that needs a domain where there is none, or another source;
-            or something is watched without validation images.
-        DataError: a set is not there, or not with the layout scores asked for.
+            or something is watched without validation images; or ``min_layout_score`` and ``keep_best`` are both given.
+        DataError: a set is not there, or not with the layout scores asked for, or these are of different networks.
     """
 
     def __init__(
@@ -141,13 +150,11 @@ class ViewsData(TrainingData):
         min_layout_score: float | None = None,
         cache: float | None = None,
         rendered_root: str | Path | None = None,
+        keep_best: float | None = None,
     ) -> None:
         if isinstance(views, str) or not views:
             raise ConfigError(f"data.views={views!r}; expected a list, for example [source,target]")
-        if min_layout_score is not None and not (
-            isinstance(min_layout_score, int | float) and 0 <= min_layout_score <= 1
-        ):
-            raise ConfigError(f"data.min_layout_score={min_layout_score}; expected a number from 0 to 1, or null")
+        check_choice(min_layout_score, keep_best)
         if WEATHER in watch:
             raise ConfigError(
                 f"data.watch={list(watch)}; expected source and names of recipes, {WEATHER} is for training"
@@ -164,14 +171,21 @@ class ViewsData(TrainingData):
         watched = {} if validation is None else {view: images(view, validation) for view in watch}
         super().__init__(source, setting, watched, transform.size, batch_size, num_workers, seed, phase, kept)
         self.target = None if set(views) == {SOURCE} else domain
-        datasets, effects = {}, dict[str, Effect]()
+        datasets, effects = dict[str, SegmentationDataset](), dict[str, Effect]()
         for number, view in enumerate(views):
             name = f"{view}_{views[: number + 1].count(view)}" if view in views[:number] else view
             datasets[name] = images(view, source, min_layout_score=min_layout_score)
             if view == WEATHER:
                 effects[name] = Weather(weather)
-        self.training_set = ViewsDataset(datasets, transform, self.drawing, effects)
+        choice = {"min_layout_score": min_layout_score, "keep_best": keep_best}
+        datasets, best = choose_scenes(datasets, **choice)
+        chosen = "" if best is None else best.describe()
+        asked = [f"data.{key}={shown(value)}" for key, value in choice.items() if value is not None]
+        if asked and not any(isinstance(images, GeneratedSet) and images.is_edited for images in datasets.values()):
+            chosen = f"{asked[0]} leaves none out, no view shows edits"
+        self.training_set = ViewsDataset(datasets, transform, self.drawing, effects, chosen)
         self._views = list(dict.fromkeys(views))
+        self._keep_best = None if best is None else keep_best
         self._datasets, self._size, self._transform = list(datasets.values()), transform.size, transform
 
     def wanted(self) -> list[Wanted]:
@@ -203,6 +217,6 @@ class ViewsData(TrainingData):
         """
         rank, world = self.place()
         dataset = self.training_set
-        check_enough(self.batch_size, len(dataset))
+        check_enough(self.batch_size, len(dataset), self._keep_best)
         order = hash32(self.drawing, "order")
         return self.loader(dataset, EpochSampler(dataset, world, rank, shuffle=True, seed=order, drop_last=True))

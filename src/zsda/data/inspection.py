@@ -23,6 +23,7 @@ from zsda.core.limits import cores
 from zsda.core.signals import outlive_signals
 from zsda.data.datasets.generated import DECODED, GeneratedSet, changed_edits, is_unedited
 from zsda.data.labels import IGNORE, ClassSet
+from zsda.data.manifest import count_flaws, read_manifest
 from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
 from zsda.data.samples import Sample, SegmentationDataset, check_sizes, is_there
 
@@ -34,7 +35,18 @@ Role = Literal["train", "scored", ""]
 """What a set is for: no frame may be in one that is trained on and in one that is scored."""
 
 Kind = Literal[
-    "layout", "pairs", "sizes", "ids", "integrity", "classes", "edits", "duplicates", "hidden", "unused", "disk"
+    "layout",
+    "pairs",
+    "sizes",
+    "ids",
+    "integrity",
+    "classes",
+    "edits",
+    "quality",
+    "duplicates",
+    "hidden",
+    "unused",
+    "disk",
 ]
 
 Progress = Callable[[Iterable["_Look"], int], Iterable["_Look"]]
@@ -295,7 +307,10 @@ def _count(report: SetReport, classes: ClassSet, ids: NDArray[np.int64]) -> None
 
 
 def _edits(dataset: GeneratedSet, decode: bool) -> Iterator[Finding]:
-    """Finds images of a generated set that are no edits of what their source is now."""
+    """Finds images of a generated set that are no edits of what their source is now, or says why there are none."""
+    if not dataset.samples:
+        yield Finding("layout", _without_images(dataset))
+        return
     images = [sample.image for sample in dataset.samples]
     compared = set(images[:: -(-len(images) // DECODED)]) if decode else set()
     for image in images:
@@ -313,6 +328,19 @@ def _edits(dataset: GeneratedSet, decode: bool) -> Iterator[Finding]:
     for image in changed_edits(dataset.root, dataset.made_of) if decode else ():
         said = f"{image}: is not what python -m zsda.generate made of its source as it is now; started again it makes it anew"
         yield Finding("edits", said, fault=False)
+
+
+def _without_images(dataset: GeneratedSet) -> str:
+    """Says what became of the images of a generated set that has none."""
+    lines = read_manifest(dataset.root).of_split(dataset.split)
+    said = f"{dataset.root}: no image of the split {dataset.split}"
+    if not lines:
+        return f"{said}; start python -m zsda.generate again"
+    flaws = ", ".join(f"{flaw} {count}" for flaw, count in sorted(count_flaws(lines).items()))
+    return (
+        f"{said}: {len(lines)} were left out, since no edit of them passed ({flaws}); python -m zsda.generate tries them again with a "
+        "larger retries=, or otherwise under another domain.name="
+    )
 
 
 class _Layout(NamedTuple):

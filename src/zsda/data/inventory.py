@@ -1,17 +1,19 @@
 """The sets that lie under a ``data_root``, each in the layout of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from zsda.core.errors import ConfigError, DataError, Gathered
 from zsda.data.datasets.acdc import ACDC
-from zsda.data.datasets.cityscapes import IMAGES, Cityscapes
+from zsda.data.datasets.cityscapes import IMAGES, SUFFIX, Cityscapes
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.datasets.gta5 import GTA5
 from zsda.data.datasets.robotcar import RobotCar
 from zsda.data.datasets.synthia import SYNTHIA
 from zsda.data.inspection import Listed, Role
+from zsda.data.manifest import is_generated, read_manifest
 from zsda.data.samples import SegmentationDataset
 
 CONDITIONS = ("fog", "night", "rain", "snow")
@@ -58,20 +60,75 @@ def find_generated(data_root: Path, generated_root: Path, domain: str | None = N
         generated_root: where they lie.
         domain: whose they are; None lists those of all.
     """
+    folders = _generated_folders(data_root, generated_root)
+    wanted = [folder for folder in folders if domain in (None, folder.name.rpartition("_")[0])]
+    return _listed(wanted, data_root)
+
+
+def find_named(names: Sequence[str], data_root: Path, generated_root: Path) -> list[Listed]:
+    """Lists generated sets, every split of each, once however often it is named.
+
+    Args:
+        names: those of sets below the roots, ``<domain>_<recipe>``, or folders.
+        data_root: where their source lies, and what a world rendered.
+        generated_root: where sets lie; of equal names that in here is taken.
+
+    Raises:
+        ConfigError: two sets have the same name.
+        DataError: one is not there, has another name than a training would find it by, or holds no images.
+    """
+    known = {folder.name: folder for folder in _generated_folders(data_root, generated_root)}
+    found: dict[str, Path] = {}
+    wrong = Gathered()
+    for name in names:
+        with wrong.gather():
+            folder = known.get(name, Path(name))
+            _check_set(folder, known)
+            if found.setdefault(folder.name, folder).resolve() != folder.resolve():
+                raise ConfigError(
+                    f"set={name}: has the name of {found[folder.name]}, and their results would be one; look at them one by one"
+                )
+    wrong.conclude()
+    return _listed(list(found.values()), data_root)
+
+
+def _check_set(folder: Path, known: Collection[str]) -> None:
+    if not folder.is_dir():
+        there = f"there are {', '.join(sorted(known))}" if known else "there is none"
+        raise DataError(
+            f"set={folder}: neither a generated set nor a folder; {there}; python -m zsda.generate domain=... recipe=... makes one"
+        )
+    domain, _, recipe = folder.name.rpartition("_")
+    if not (domain and recipe):
+        raise DataError(f"set={folder}: expected a folder that is called <domain>_<recipe>, e.g. fog_target")
+    if not _splits(folder):
+        raise DataError(f"set={folder}: no generated set; expected {IMAGES}/train/*/*{SUFFIX} in it")
+
+
+def _listed(folders: Iterable[Path], data_root: Path) -> list[Listed]:
     sources = cache(partial(_source, data_root))
     return [
         Listed.by(f"{folder.name} {split}", role, partial(_generated, folder, split, sources))
-        for folder in _generated_folders(data_root, generated_root)
-        for split, role in _SPLITS.items()
-        if (folder / IMAGES / split).is_dir() and domain in (None, folder.name.rpartition("_")[0])
+        for folder in folders
+        for split, role in _splits(folder).items()
     ]
+
+
+def _splits(folder: Path) -> dict[str, Role]:
+    """Returns the splits of a generated set; one of which every image was left out has no folder."""
+    found = {split for split in _SPLITS if (folder / IMAGES / split).is_dir()}
+    if is_generated(folder):
+        found |= {line.split for line in read_manifest(folder).newest.values() if line.left_out}
+        found = found or {"train"}  # not one image was begun
+    return {split: role for split, role in _SPLITS.items() if split in found}
 
 
 def _generated_folders(*roots: Path) -> Iterator[Path]:
     for root in dict.fromkeys(roots):
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
             # Not the links that generate makes with cityscapes_root=true.
-            if "_" in folder.name and (folder / IMAGES).is_dir() and not (folder / "gtFine").exists():
+            is_set = (folder / IMAGES).is_dir() or is_generated(folder)
+            if "_" in folder.name and is_set and not (folder / "gtFine").exists():
                 yield folder
 
 

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import io
+from bisect import bisect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from zsda.core.files import write_atomic
+from zsda.core.records import printable
 from zsda.data.labels import ClassSet
 
 
@@ -33,6 +35,7 @@ Panel = NDArray[np.uint8] | LabelMap
 BACKGROUND, INK = (250, 250, 248), (34, 34, 34)
 GAP, MARGIN = 6, 12
 _LARGEST, _SMALLEST = 22, 9
+_LONGEST = 1000  # characters, of which none but the first are measured
 
 
 def picture_sheet(captions: Sequence[str], rows: Sequence[Sequence[Panel]], scale: int = 1) -> Image.Image:
@@ -94,6 +97,15 @@ def fitting_font(captions: Sequence[str], width: int) -> ImageFont.FreeTypeFont:
     sizes = range(_LARGEST, _SMALLEST, -1)
     fitting = (size for size in sizes if all(font(size).getlength(caption) <= width for caption in captions))
     return font(next(fitting, _SMALLEST))
+
+
+def shorten(text: str, chosen: ImageFont.FreeTypeFont, width: float) -> str:
+    """Returns a text in one line no wider than so many pixels; what is cut off an ellipsis stands for."""
+    text = printable(text[:_LONGEST])
+    if chosen.getlength(text) <= width:
+        return text
+    fitting = bisect(range(len(text)), width, key=lambda count: chosen.getlength(f"{text[:count]}…"))
+    return f"{text[: max(0, fitting - 1)].rstrip()}…"
 
 
 @functools.cache

@@ -1,11 +1,15 @@
 """What the views of a scene and the parts of a batch are read from, without torch, so that what is missing is told at once."""
 
+from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
 from zsda.core.errors import ConfigError
+from zsda.core.values import shown
 from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import Checks, GeneratedSet
+from zsda.data.layout_choice import Best, best_scenes, check_choice, check_comparable
 from zsda.data.samples import SegmentationDataset
 from zsda.data.set_names import ORACLE
 
@@ -53,6 +57,40 @@ def view_images(
     return GeneratedSet(root, domain, view, source, min_layout_score, checks)
 
 
+def choose_scenes(
+    views: Mapping[str, SegmentationDataset], min_layout_score: float | None = None, keep_best: float | None = None
+) -> tuple[dict[str, SegmentationDataset], Best | None]:
+    """Leaves out of all views together the scenes whose edits keep too little of their layout.
+
+    Args:
+        views: name -> what `view_images` returned; the same images in several views stay the same.
+        min_layout_score: by which it has left out some already; nothing more is left out.
+        keep_best: the share of the scenes that all views have which is kept; see `best_scenes`. None keeps all.
+
+    Returns:
+        The views, and what was chosen; None where nothing is: no view shows edits.
+
+    Raises:
+        ConfigError: the choice is none.
+        DataError: an image has no layout score, or the scores are of different networks.
+    """
+    check_choice(min_layout_score, keep_best)
+    shown = {id(images): images for images in views.values()}
+    edits = {images.root: images for images in shown.values() if isinstance(images, GeneratedSet) and images.is_edited}
+    if min_layout_score is not None:
+        check_comparable(list(edits.values()))
+    common = (
+        set.intersection(*({sample.key for sample in images.samples} for images in shown.values())) if edits else ()
+    )
+    if keep_best is None or not common:
+        return dict(views), None
+    best = best_scenes(list(edits.values()), keep_best, common)
+    rest = {number: copy(images) for number, images in shown.items()}
+    for images in rest.values():
+        images.samples = [s for s in images.samples if s.key in best.keys or s.key not in common]
+    return {name: rest[id(images)] for name, images in views.items()}, best
+
+
 def check_unlabelled(images: Images | None, target: str | None) -> tuple[Images, str]:
     """Refuses a part of unlabelled images of which it is not said which they are, or what they show.
 
@@ -73,13 +111,21 @@ def check_unlabelled(images: Images | None, target: str | None) -> tuple[Images,
     return images, target
 
 
-def check_enough(batch_size: int, scenes: int) -> None:
+def check_enough(batch_size: int, scenes: int, keep_best: float | None = None) -> None:
     """Refuses a set that is smaller than a batch.
+
+    Args:
+        batch_size: scenes of a batch.
+        scenes: how many there are.
+        keep_best: the share that they are of all; see `choose_scenes`.
 
     Raises:
         ConfigError: it is.
     """
     if scenes < batch_size:
+        left = "" if keep_best is None else f" with data.keep_best={shown(keep_best)}"
+        raised = "" if keep_best is None else "raise data.keep_best, or "
         raise ConfigError(
-            f"data.batch_size={batch_size} needs as many scenes, there are {scenes}; lower data.batch_size"
+            f"data.batch_size={batch_size} needs as many scenes, there {'is' if scenes == 1 else 'are'} {scenes}{left}; "
+            f"{raised}lower data.batch_size"
         )

@@ -9,7 +9,6 @@ came last; in the end it shows the last images of the set by path, so that equal
 import io
 import logging
 import time
-from bisect import bisect
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,15 +19,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional
 
 from zsda.core.errors import DataError
 from zsda.core.files import digest, read_regular, write_atomic
-from zsda.core.records import printable
 from zsda.data.datasets.cityscapes import SUFFIX
-from zsda.data.panels import BACKGROUND, GAP, INK, MARGIN, font
+from zsda.data.panels import BACKGROUND, GAP, INK, MARGIN, font, shorten
 from zsda.data.reader import FROM_DISK
 from zsda.data.set_names import CONTACT_SHEET, set_name
 from zsda.generation.data import SourcePatches
@@ -47,7 +45,6 @@ _WIDTH = 1360  # pixels, of as many pairs as lie side by side: two of landscapes
 _NARROWEST = 640  # pixels, of a sheet whose title is to be read
 _BETWEEN = 16  # pixels, between pairs, which must be more than within them
 _TITLE, _CAPTION = 20, 14
-_LONGEST = 1000  # characters, of which none but the first are measured
 _MOST_BYTES = 300_000
 _QUALITIES = (88, 75, 60, 45, 30, 15)  # the first that is small enough; noise alone needs the last
 
@@ -179,15 +176,6 @@ def draw_sheet(prompt: str, name: str, pairs: Sequence[Pair]) -> Image.Image:
         sheet.paste(Image.fromarray(pair.before), (left, upper))
         sheet.paste(Image.fromarray(pair.after), (left + tile_width + GAP, upper))
     return sheet
-
-
-def shorten(text: str, chosen: ImageFont.FreeTypeFont, width: float) -> str:
-    """Returns a text in one line no wider than so many pixels; what is cut off an ellipsis stands for."""
-    text = printable(text[:_LONGEST])
-    if chosen.getlength(text) <= width:
-        return text
-    fitting = bisect(range(len(text)), width, key=lambda count: chosen.getlength(f"{text[:count]}…"))
-    return f"{text[: max(0, fitting - 1)].rstrip()}…"
 
 
 def _tile(image: Tensor) -> NDArray[np.uint8]:

@@ -1,8 +1,11 @@
-"""The gate of a generated set: tells edits that failed from edits that are merely dark, foggy or subtle."""
+"""The gate of a generated set: tells edits that failed, or moved, from edits that are merely dark, foggy or subtle."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from zsda.core.values import FLAG, POSITIVE
+from zsda.generation.drift import Drift, find_drift, move_back
 
 BLACK_LEVEL = 4
 """Grey levels up to here count as black.
@@ -36,18 +39,89 @@ Fog makes little of a sky that is white already.
 """
 
 
+DRIFTED = "drifted"
+"""The flaw of an edit that moved too far for its labels."""
+
+
 class Rejected(NamedTuple):
     """One edit that did not pass.
 
     Attributes:
         patch: number of the patch within its image.
         seed: the noise seed of the edit.
-        flaw: what was wrong, as `find_flaw` names it.
+        flaw: what was wrong, as `Gate.judge` names it.
+        drift: how it moved, where that was what was wrong.
     """
 
     patch: int
     seed: int
     flaw: str
+    drift: Drift | None = None
+
+
+class Verdict(NamedTuple):
+    """What the gate says of an edit.
+
+    Attributes:
+        patch: the edit as it may enter a set, moved back where that was asked for, uint8 [3, h, w].
+        flaw: why it may not; None where it may.
+        drift: how it had moved; None where that was not measured, or cannot be told.
+        remaining: how far it still lies from where it belongs, in pixels, at its corner that is farthest; None as of ``drift``.
+        aligned: whether it was moved back.
+    """
+
+    patch: Tensor
+    flaw: str | None
+    drift: Drift | None = None
+    remaining: float | None = None
+    aligned: bool = False
+
+    @property
+    def moved(self) -> float | None:
+        """How far it had moved, in pixels, at its corner that moved most; None as of ``drift``."""
+        _, height, width = self.patch.shape
+        return None if self.drift is None else self.drift.largest(width, height)
+
+
+class Gate:
+    """Decides what may enter a generated set.
+
+    Args:
+        max_drift: how many pixels an edit may have moved at most, by shift and zoom together, at the corner that moved most. None: what
+            moves is not measured.
+        align: move back what moved farther, and take it if it then lies right, in place of refusing it.
+
+    Raises:
+        ConfigError: a value is none of these.
+    """
+
+    def __init__(self, max_drift: float | None = None, align: bool = False) -> None:
+        POSITIVE.or_none().check("gate.max_drift", max_drift)
+        FLAG.check("gate.align", align)
+        self.max_drift, self.align = max_drift, align
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the values as they are recorded beside a generated set."""
+        return {"max_drift": self.max_drift, "align": self.align}
+
+    def judge(self, edited: Tensor, original: Tensor, finite: bool = True) -> Verdict:
+        """Says whether an edit may enter a set; the arguments are those of `find_flaw`, whose flaws come before ``drifted``."""
+        flaw = find_flaw(edited, original, finite)
+        if flaw is not None or self.max_drift is None:
+            return Verdict(edited, flaw)
+        drift = find_drift(edited, original)
+        if drift is None:
+            return Verdict(edited, None)
+        height, width = edited.shape[1:]
+        far = drift.largest(width, height)
+        if far <= self.max_drift:
+            return Verdict(edited, None, drift, far)
+        if self.align:
+            moved = move_back(edited, drift)
+            rest = find_drift(moved, original)
+            if rest is not None and rest.largest(width, height) <= self.max_drift:
+                return Verdict(moved, None, drift, rest.largest(width, height), aligned=True)
+        return Verdict(edited, DRIFTED, drift, far)
 
 
 def find_flaw(edited: Tensor, original: Tensor, finite: bool = True) -> str | None:

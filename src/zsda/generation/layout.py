@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from zsda.data.datasets.generated import LAYOUT_SCORE
 from zsda.data.faults import Fault, FaultLog, load_or_fault
+from zsda.data.manifest import LAYOUT_NETWORK, LAYOUT_SCORE
 from zsda.data.samplers import UnpaddedSampler
 from zsda.data.samples import SegmentationDataset
 from zsda.evaluation.layout import LayoutJudge
@@ -20,9 +20,6 @@ from zsda.generation.data import SourcePatches
 from zsda.generation.store import GeneratedStore
 
 _log = logging.getLogger(__name__)
-
-NETWORK = "layout_network"
-"""Key of a line in the manifest: the digest of the weights that gave the score."""
 
 
 class _Images(Dataset[dict[str, Any]]):
@@ -80,7 +77,7 @@ class LayoutData(LightningDataModule):
             source
             for source in self.patches.paths
             if source in records
-            and (records[source].get(NETWORK) != self.judge.digest or records[source].get(LAYOUT_SCORE) is None)
+            and (records[source].get(LAYOUT_NETWORK) != self.judge.digest or records[source].get(LAYOUT_SCORE) is None)
         ]
 
     def predict_dataloader(self) -> DataLoader[Any]:
@@ -117,7 +114,7 @@ class LayoutTask(LightningModule):
         readable = "faults" not in batch
         self.faults.take(batch)
         score = self._judge.score(batch["image"], batch["mask"]) if readable else None
-        return {batch["source"]: {LAYOUT_SCORE: score, NETWORK: self._judge.digest}}
+        return {batch["source"]: {LAYOUT_SCORE: score, LAYOUT_NETWORK: self._judge.digest}}
 
 
 class LayoutWriter(BasePredictionWriter):
@@ -163,7 +160,7 @@ def complete_scores(trainer: Trainer, task: LayoutTask, data: LayoutData) -> Non
         known = [
             record[LAYOUT_SCORE]
             for record in found
-            if record.get(NETWORK) == data.judge.digest and record.get(LAYOUT_SCORE) is not None
+            if record.get(LAYOUT_NETWORK) == data.judge.digest and record.get(LAYOUT_SCORE) is not None
         ]
         if known:
             _log.info("%s: layout score %.3f, the mean of %d images", data.store.root.name, fmean(known), len(known))

@@ -19,7 +19,7 @@ from zsda.evaluation.layout import LayoutJudge
 from zsda.generation.domains import Domain
 from zsda.generation.editors.base import edit_in_turns
 from zsda.generation.editors.instruct_pix2pix import InstructPix2PixEditor
-from zsda.generation.gates import find_flaw
+from zsda.generation.gates import Gate
 from zsda.generation.recipes import Recipe
 
 
@@ -55,12 +55,17 @@ class Edit:
         flaw: what the gate would refuse it for; None where it would pass.
         layout: layout score, a share of 1; None without a judge, or where no pixel is labelled.
         change: mean absolute difference to the source, a share of the full range.
+        drift: how far the patch lies at most from where it belongs, in pixels of the canvas; None where that was not measured, or cannot
+            be told.
+        moved_back: how far at most it lay before it was moved back; None where it was not.
     """
 
     image: NDArray[np.uint8]
     flaw: str | None
     layout: float | None
     change: float
+    drift: float | None = None
+    moved_back: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,16 @@ class Trial:
         """Mean layout score; None where an image has none."""
         found = [edit.layout for edit in self.edits]
         return None if None in found else fmean(score for score in found if score is not None)
+
+    @property
+    def drift(self) -> float | None:
+        """Largest drift; None where it is known of no image."""
+        return max((edit.drift for edit in self.edits if edit.drift is not None), default=None)
+
+    @property
+    def moved_back(self) -> float | None:
+        """How far at most an image was moved back; None where none was."""
+        return max((edit.moved_back for edit in self.edits if edit.moved_back is not None), default=None)
 
     @property
     def change(self) -> float:
@@ -138,6 +153,7 @@ class Previewer:
         seed: the seed of the run.
         batch_size: number of patches that the editor is given at most.
         judge: scores the layout; None leaves it out.
+        gate: says which edits would not enter a set.
 
     Raises:
         ConfigError: the editor cannot take patches of this size.
@@ -151,10 +167,11 @@ class Previewer:
         seed: int,
         batch_size: int,
         judge: LayoutJudge | None,
+        gate: Gate,
     ) -> None:
         recipe.check_fits(editor.multiple)
         self._editor, self._recipe, self._domain, self._judge = editor, recipe, domain, judge
-        self._seed, self._batch_size = seed, batch_size
+        self._seed, self._batch_size, self._gate = seed, batch_size, gate
 
     def check(self, scales: Scales) -> None:
         """Refuses what the editor would not take, before any image is edited.
@@ -176,13 +193,17 @@ class Previewer:
         patches = recipe.cut(image.canvas, boxes)
         seeds = [derive_seed(self._seed, image.path, domain.name, recipe.name, i, "noise") for i in range(len(boxes))]
         edited = edit_in_turns(self._editor.with_steps(scales.steps), patches, domain, seeds, self._batch_size)
-        flaws = (find_flaw(*values) for values in zip(edited.images, patches, edited.finite.tolist(), strict=True))
-        merged = recipe.merge(image.canvas, boxes, edited.images)
+        verdicts = [
+            self._gate.judge(*found) for found in zip(edited.images, patches, edited.finite.tolist(), strict=True)
+        ]
+        merged = recipe.merge(image.canvas, boxes, torch.stack([verdict.patch for verdict in verdicts]))
         return Edit(
             image=_picture(merged),
-            flaw=next((flaw for flaw in flaws if flaw), None),
+            flaw=next((verdict.flaw for verdict in verdicts if verdict.flaw), None),
             layout=_score(self._judge, _picture(merged), image.mask),
             change=(merged.float() - image.canvas.float()).abs().mean().item() / 255,
+            drift=max((verdict.remaining for verdict in verdicts if verdict.remaining is not None), default=None),
+            moved_back=max((v.moved for v in verdicts if v.aligned and v.moved is not None), default=None),
         )
 
     def _asked(self, scales: Scales) -> Domain:

@@ -27,6 +27,8 @@ from zsda.core.errors import StoreError
 from zsda.core.files import describe_os_error, digest, read_regular, remove_parts, to_json, write_atomic
 from zsda.core.records import Record, read_plain
 from zsda.core.settings import differences
+from zsda.data.manifest import DRIFT
+from zsda.generation.drift import Drift
 from zsda.generation.gates import Rejected
 from zsda.generation.tiling import Box
 
@@ -36,10 +38,17 @@ _PARTS = "manifest.*.jsonl.part"
 _TOLD_ONLY = {"versions", "model"}  # of the editor, whose digest or revision decides
 
 
+class _Drift(Record):
+    x: float
+    y: float
+    zoom: float
+
+
 class _Attempt(Record):
     patch: int
     seed: int
     flaw: str
+    drift: _Drift | None = None
 
 
 class _Line(Record):
@@ -54,6 +63,21 @@ class _Line(Record):
     retries: list[_Attempt] = Field(default_factory=list)
     layout_score: Annotated[float, Field(ge=0, le=1)] | None = None
     layout_network: str | None = None
+    drift: Annotated[float, Field(ge=0)] | None = None
+
+
+class Moves(NamedTuple):
+    """How the patches of an image lie against what they were made of.
+
+    Attributes:
+        measured: whether the gate looked.
+        largest: how far they lie from where they belong at most, in pixels; None where that could not be told of any.
+        aligned: number of a patch that was moved back -> how it had moved.
+    """
+
+    measured: bool = False
+    largest: float | None = None
+    aligned: Mapping[int, Drift] = {}
 
 
 class Edited(NamedTuple):
@@ -66,6 +90,7 @@ class Edited(NamedTuple):
         seeds: the noise seed of each patch, that of its last attempt.
         image: uint8 [3, H, W]; None where a patch was refused in every attempt.
         rejected: the attempts that were thrown away.
+        moves: how the patches lie.
     """
 
     source: str
@@ -74,6 +99,7 @@ class Edited(NamedTuple):
     seeds: Sequence[int]
     image: Tensor | None
     rejected: Sequence[Rejected] = ()
+    moves: Moves = Moves()
 
 
 class GeneratedStore:
@@ -95,6 +121,7 @@ class GeneratedStore:
         self.retries = retries
         self._finished: set[str] = set()
         self._lines: dict[str, dict[str, Any]] = {}
+        self._before_gates: dict[str, Any] | None = None  # the settings of a set that was begun then
         self._check()
 
     def check_places(self, sources: Sequence[str]) -> None:
@@ -160,6 +187,8 @@ class GeneratedStore:
             return False
         if not (self.root / "generation.json").exists():
             write_atomic(self.root / "generation.json", to_json(self.settings))
+        if self._before_gates is not None:
+            self._adopt_gate(self._before_gates)
         content = None if edited.image is None else _encode(edited.image)
         if content is None:
             self._remove(edited.source)  # a killed run may have left one, and no line
@@ -175,7 +204,11 @@ class GeneratedStore:
             "digest": None if content is None else digest(content),
         }
         if edited.rejected:  # else the key is absent: equal images have equal lines, also in sets from before the gate
-            record["retries"] = [rejected._asdict() for rejected in edited.rejected]
+            record["retries"] = [_plain_attempt(rejected) for rejected in edited.rejected]
+        if content is not None and edited.moves.measured:
+            record[DRIFT] = None if edited.moves.largest is None else round(edited.moves.largest, 1)
+        if edited.moves.aligned:
+            record["aligned"] = [{"patch": patch, **_plain(drift)} for patch, drift in edited.moves.aligned.items()]
         self._append(record, rank)
         return content is not None
 
@@ -217,6 +250,9 @@ class GeneratedStore:
             )
         made_with = read_plain(self.root / "generation.json", "delete the folder to make the set anew")
         differing = differences(made_with, json.loads(to_json(self.settings)))
+        if "gate" in differing and "gate" not in made_with:
+            del differing["gate"]
+            self._before_gates = made_with
         told = [line for key, line in differing.items() if _TOLD_ONLY & set(key.split("."))]
         if told:
             _log.warning("%s was begun with other versions or names: %s", self.root, "; ".join(told))
@@ -226,6 +262,12 @@ class GeneratedStore:
                 f"{self.root}: made with other settings: {'; '.join(grave)}; "
                 "use another domain.name=, ask for the same settings, or delete the folder"
             )
+
+    def _adopt_gate(self, made_with: Mapping[str, Any]) -> None:
+        """Records the gate in the settings of a set that was begun before there were any, so that later images pass the same."""
+        _log.warning("%s was begun before edits were measured: what is there already may have moved", self.root)
+        write_atomic(self.root / "generation.json", to_json({**made_with, "gate": self.settings["gate"]}))
+        self._before_gates = None
 
     def _holds(self, record: dict[str, Any], source: Path) -> bool:
         image = self.root / record["source"]
@@ -280,6 +322,15 @@ def count_attempts(record: Mapping[str, Any]) -> int:
     """Returns how often the patch was edited that an image was left out for, by the line of that image."""
     rejected = record["retries"]
     return sum(entry["patch"] == rejected[-1]["patch"] for entry in rejected)
+
+
+def _plain_attempt(rejected: Rejected) -> dict[str, Any]:
+    plain: dict[str, Any] = {"patch": rejected.patch, "seed": rejected.seed, "flaw": rejected.flaw}
+    return plain if rejected.drift is None else {**plain, DRIFT: _plain(rejected.drift)}
+
+
+def _plain(drift: Drift) -> dict[str, float]:
+    return {"x": round(drift.x, 1), "y": round(drift.y, 1), "zoom": round(drift.zoom, 3)}
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -1,10 +1,12 @@
 """Editing source images in batches, under Lightning, into a generated set."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
@@ -13,13 +15,14 @@ from zsda.core.errors import ModelError
 from zsda.core.seeds import derive_seed
 from zsda.core.values import RETRIES
 from zsda.data.faults import FaultLog
+from zsda.data.manifest import DRIFT
 from zsda.generation.contact import ContactSheet
 from zsda.generation.data import PatchDataModule
 from zsda.generation.domains import Domain
 from zsda.generation.editors.base import Editor, Edits, edit_in_turns
-from zsda.generation.gates import Rejected, find_flaw
+from zsda.generation.gates import DRIFTED, Gate, Rejected, Verdict
 from zsda.generation.recipes import Recipe
-from zsda.generation.store import Edited, GeneratedStore, count_attempts
+from zsda.generation.store import Edited, GeneratedStore, Moves, count_attempts
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class GenerationTask(LightningModule):
         batch_size: number of patches that the editor is given at most.
         faults: where damaged source images, and images that are left out, are counted.
         retries: how often a bad edit is tried again.
+        gate: says which edits are bad; None measures no drift.
 
     Raises:
         ConfigError: the editor cannot take patches of this size, or the number of retries is negative.
@@ -55,12 +59,14 @@ class GenerationTask(LightningModule):
         batch_size: int,
         faults: FaultLog,
         retries: int = 3,
+        gate: Gate | None = None,
     ) -> None:
         super().__init__()
         RETRIES.check("retries", retries)
         recipe.check_fits(editor.multiple)
         self.editor, self.recipe, self.domain = editor, recipe, domain
         self.seed, self.batch_size, self.faults, self.retries = seed, batch_size, faults, retries
+        self.gate = Gate() if gate is None else gate
         self._passed, self._refused = 0, list[str]()
 
     def on_predict_start(self) -> None:
@@ -85,9 +91,12 @@ class GenerationTask(LightningModule):
         ):
             of_image = slice(number * count, (number + 1) * count)
             own = Edits(edits.images[of_image], edits.finite[of_image])
-            patches, used, rejected = self._gate(source, batch["patches"][number], own, seeds[of_image])
-            image = None if patches is None else self.recipe.merge(canvas, boxes, patches)
-            results.append(Edited(source, batch["source_digest"][number], boxes, used, image, rejected))
+            verdicts, used, rejected = self._gate(source, batch["patches"][number], own, seeds[of_image])
+            image, moves = None, Moves()
+            if verdicts:
+                image = self.recipe.merge(canvas, boxes, torch.stack([verdict.patch for verdict in verdicts]))
+                moves = _moves(verdicts) if self.gate.max_drift is not None else moves
+            results.append(Edited(source, batch["source_digest"][number], boxes, used, image, rejected, moves))
         self._give_up_if_hopeless(results)
         return results
 
@@ -96,10 +105,11 @@ class GenerationTask(LightningModule):
         self._passed += len(results) - len(refused)
         self._refused += refused
         if not self._passed and len(self._refused) >= HOPELESS:
-            flaws = ", ".join(dict.fromkeys(self._refused))
+            name, flaws = f"{self.domain.name}_{self.recipe.name}", ", ".join(dict.fromkeys(self._refused))
             raise ModelError(
-                f"not one of the first {len(self._refused)} images of {self.domain.name}_{self.recipe.name} has an edit that "
-                f"passes ({flaws}); try python -m zsda.preview, another domain.prompt=, other scales or editor.precision=fp32"
+                f"not one of the first {len(self._refused)} images of {name} has an edit that passes ({flaws}); try "
+                f"python -m zsda.preview, another domain.prompt=, other scales or editor.precision=fp32{_for_drift(self._refused)}; "
+                f"they make another set: delete the folder {name}, or give it another domain.name="
             )
 
     def _noise_seed(self, source: str, index: int, attempt: int = 0) -> int:
@@ -108,24 +118,36 @@ class GenerationTask(LightningModule):
 
     def _gate(
         self, source: str, originals: Tensor, edits: Edits, seeds: Sequence[int]
-    ) -> tuple[Tensor | None, list[int], list[Rejected]]:
-        """Returns the patches of one image, their seeds, and the edits that were thrown away; no patches if one stays bad."""
-        patches, used = edits.images.clone(), list(seeds)
+    ) -> tuple[list[Verdict], list[int], list[Rejected]]:
+        """Returns what is said of the patches of one image that pass, the seeds of all, and the edits that were thrown away.
+
+        No verdicts if a patch stays bad.
+        """
+        used, passed = list(seeds), list[Verdict]()
         rejected: list[Rejected] = []
         for index, original in enumerate(originals):
-            finite = bool(edits.finite[index])
+            edited, finite = edits.images[index], bool(edits.finite[index])
             for attempt in range(1, self.retries + 2):
-                flaw = find_flaw(patches[index], original, finite)
-                if flaw is None:
+                verdict = self.gate.judge(edited, original, finite)
+                if verdict.flaw is None:
+                    passed.append(verdict)
                     break
-                rejected.append(Rejected(index, used[index], flaw))
+                moved = verdict.drift if verdict.flaw == DRIFTED else None
+                rejected.append(Rejected(index, used[index], verdict.flaw, moved))
                 if attempt > self.retries:
-                    _log.warning("left out: %s, patch %d stays %s", source, index, flaw)
-                    return None, used, rejected  # one bad patch spoils the image, so the others need no attempts
+                    _log.warning("left out: %s, patch %d stays %s", source, index, verdict.flaw)
+                    return [], used, rejected  # one bad patch spoils the image, so the others need no attempts
                 used[index] = self._noise_seed(source, index, attempt)
                 again = edit_in_turns(self.editor, original[None], self.domain, [used[index]], 1, precise=True)
-                patches[index], finite = again.images[0], bool(again.finite[0])
-        return patches, used, rejected
+                edited, finite = again.images[0], bool(again.finite[0])
+        return passed, used, rejected
+
+
+def _moves(verdicts: Sequence[Verdict]) -> Moves:
+    """Says how the patches of an image lie; where none could be told, of the image neither."""
+    known = [verdict.remaining for verdict in verdicts if verdict.remaining is not None]
+    aligned = {number: verdict.drift for number, verdict in enumerate(verdicts) if verdict.aligned and verdict.drift}
+    return Moves(True, max(known, default=None), aligned)
 
 
 class StoreWriter(BasePredictionWriter):
@@ -213,7 +235,16 @@ def complete_set(trainer: Trainer, task: GenerationTask, data: PatchDataModule) 
     if trainer.is_global_zero:
         data.store.conclude()
         ContactSheet(data.store, data.patches).conclude()
-        there = len(data.store.records().keys() & paths)
+        lines = {**data.store.left_out(), **data.store.records()}
+        thrown = Counter(entry["flaw"] for path in paths & lines.keys() for entry in lines[path].get("retries", ()))
+        if thrown:
+            told = ", ".join(f"{count} {flaw}" for flaw, count in sorted(thrown.items()))
+            _log.info("%s: %d edits did not pass the gate: %s", data.store.root.name, thrown.total(), told)
+        made = {source: line for source, line in data.store.records().items() if source in paths}
+        untold = sum(DRIFT in line and line[DRIFT] is None for line in made.values())
+        if untold:
+            _log.info("%s: how far %d images moved cannot be told", data.store.root.name, untold)
+        there = len(made)
         lacking = len(data.patches) - there
         _log.info(
             "%s: %d made, %d were there already%s, in %s",
@@ -232,5 +263,10 @@ def _describe_left_out(name: str, record: Mapping[str, Any]) -> str:
     flaws = dict.fromkeys(entry["flaw"] for entry in rejected if entry["patch"] == patch)
     return (
         f"{name}/{record['source']}, whose patch {patch} came out {' and '.join(flaws)} in {count_attempts(record)} attempts "
-        "(raise retries=, or try another prompt, other scales or another editor.precision= under another domain.name=)"
+        f"(raise retries=, or try another prompt, other scales or another editor.precision={_for_drift(flaws)} under another domain.name=)"
     )
+
+
+def _for_drift(flaws: Collection[str]) -> str:
+    """Returns what else to try against these flaws."""
+    return ", a larger gate.max_drift= or gate.align=true" if DRIFTED in flaws else ""

@@ -13,6 +13,7 @@
 
 import io
 import json
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -38,6 +39,8 @@ from zsda.data.set_names import ORACLE, set_name
 from zsda.miniature.looks.weather import LOOKS, Look, apply_look
 from zsda.miniature.render.scenes import RENDERER_VERSION, SIZE, render_scene
 from zsda.miniature.street.style import CITY, StreetStyle
+
+_log = logging.getLogger(__name__)
 
 MARKER = "miniature.json"
 CITIES = ("bergen", "delft", "lindau", "murten")
@@ -135,6 +138,8 @@ def write_miniature(
     root = Path(root)
 
     def write(frames: Sequence[Frame], description: str) -> None:
+        # For a log, in which no bar is seen.
+        _log.info("%s: rendering %d frames into %s, once", description, len(frames), root)
         # As a dict, since a read-only view does not travel to another process.
         _write_all(frames, partial(_write_frame, root, seed, size, style, dict(looks)), description)
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from PIL import Image, ImageDraw
 from rich.table import Table
@@ -12,6 +13,7 @@ from zsda.core.files import write_atomic
 from zsda.core.records import printable
 from zsda.data.panels import BACKGROUND, GAP, INK, MARGIN, LabelMap, Panel, fit, fitting_font, font
 from zsda.generation.domains import Domain
+from zsda.generation.gates import DRIFTED
 from zsda.generation.preview import Edit, SourceImage, Trial
 
 _WIDTH = 400
@@ -50,7 +52,7 @@ def contact_sheet(
     height = round(_WIDTH * canvas.shape[1] / canvas.shape[2])
     line = sum(font(_CAPTION).getmetrics())
     tile = height + 2 * line + 2 * GAP
-    title = [f"domain {domain.name}: {domain.prompt}", _verdict(best, images, keep)]
+    title = [f"domain {domain.name}: {domain.prompt}", _verdict(best, images, trials, keep)]
     width = (columns + 1) * (_WIDTH + GAP) - GAP
     heading = fitting_font(title, width)
     top = MARGIN + len(title) * (sum(heading.getmetrics()) + GAP)
@@ -87,10 +89,12 @@ def contact_sheet(
 
 
 def trials_table(images: Sequence[SourceImage], trials: Sequence[Trial], best: Trial | None, keep: float) -> Table:
-    """Makes a table with a row for each trial, means over the images, in per cent."""
+    """Makes a table with a row for each trial, means over the images, shares in per cent."""
     shown = "one image, in %" if len(images) == 1 else f"means over {len(images)} images in %"
-    table = Table(caption=f"{shown}; {_verdict(best, images, keep)}", caption_justify="left")
-    for number, name in enumerate(("text guidance", "image guidance", "steps", "layout score", "changed", "bad edits")):
+    table = Table(caption=f"{shown}; {_verdict(best, images, trials, keep)}", caption_justify="left")
+    for number, name in enumerate(
+        ("text guidance", "image guidance", "steps", "layout score", "changed", "drift", "bad edits")
+    ):
         table.add_column(name, justify="right" if number else "left")
     for trial in trials:
         scales = trial.scales
@@ -100,6 +104,7 @@ def trials_table(images: Sequence[SourceImage], trials: Sequence[Trial], best: T
             str(scales.steps),
             "-" if trial.layout is None else f"{100 * trial.layout:.1f}",
             f"{100 * trial.change:.1f}",
+            _moved(trial.drift, trial.moved_back) or "-",
             ", ".join(edit.flaw for edit in trial.edits if edit.flaw) or "-",
             style="bold" if trial is best else None,
         )
@@ -111,28 +116,56 @@ def trials_csv(images: Sequence[SourceImage], trials: Sequence[Trial]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(
-        ["image", "text_guidance", "image_guidance", "steps", "layout_score", "layout_score_source", "change", "flaw"]
+        [
+            "image",
+            "text_guidance",
+            "image_guidance",
+            "steps",
+            "layout_score",
+            "layout_score_source",
+            "change",
+            "drift",
+            "moved_back",
+            "flaw",
+        ]
     )
     for trial in trials:
         scales = trial.scales
         for image, edit in zip(images, trial.edits, strict=True):
             asked = [scales.text_guidance, scales.image_guidance, scales.steps]
-            writer.writerow([printable(image.path), *asked, edit.layout, image.layout, f"{edit.change:.4f}", edit.flaw])
+            moves = [None if pixels is None else f"{pixels:.1f}" for pixels in (edit.drift, edit.moved_back)]
+            scores = [edit.layout, image.layout, f"{edit.change:.4f}", *moves, edit.flaw]
+            writer.writerow([printable(image.path), *asked, *scores])
     return text.getvalue().encode()
 
 
-def _verdict(best: Trial | None, images: Sequence[SourceImage], keep: float) -> str:
+def _verdict(best: Trial | None, images: Sequence[SourceImage], trials: Sequence[Trial], keep: float) -> str:
     if any(image.layout is None for image in images):
         return "no layout scores: give layout.run=NAME or layout.ckpt=FILE, a network that was trained on the source"
-    bound = f"{100 * keep:.0f} % of the source's layout score"
+    own = fmean(image.layout or 0 for image in images)
+    mean = "mean " if len(images) > 1 else ""
+    bound = f"{100 * keep:.0f} % of the source's {mean}layout score: {100 * keep * own:.1f} of {100 * own:.1f}"
+    flaws = [{edit.flaw for edit in trial.edits if edit.flaw} for trial in trials]
+    if best is None and all(flaws):
+        told = ", ".join(sorted(set().union(*flaws)))
+        for_drift = ", or with a larger gate.max_drift= or gate.align=true" if DRIFTED in told else ""
+        return f"every pair has bad edits ({told}); try other scales or another prompt{for_drift}"
     if best is None:
-        return f"no pair keeps {bound}"
+        return f"no pair{' without bad edits' if any(flaws) else ''} keeps {bound}"
     return f"best: {' '.join(best.scales.words())}, the strongest edit that keeps {bound}"
 
 
 def _result(edit: Edit) -> str:
-    return edit.flaw or f"{_layout('', edit.layout)}changed {100 * edit.change:.0f} %"
+    drift = None if edit.drift is None else f"drift {_moved(edit.drift, edit.moved_back)}"
+    if edit.flaw is not None:
+        return f"{edit.flaw} {edit.drift:.1f} px" if edit.flaw == DRIFTED and edit.drift is not None else edit.flaw
+    return "  ".join(filter(None, [_layout("", edit.layout), f"changed {100 * edit.change:.0f} %", drift]))
+
+
+def _moved(drift: float | None, moved_back: float | None) -> str:
+    before = "" if moved_back is None else f", was {moved_back:.1f}"
+    return "" if drift is None else f"{drift:.1f} px{before}"
 
 
 def _layout(name: str, score: float | None) -> str:
-    return name if score is None else f"{name} layout {100 * score:.0f} %  ".lstrip()
+    return name if score is None else f"{name} layout {100 * score:.0f} %".lstrip()

@@ -6,17 +6,16 @@ A world that is rendered has the same for its oracle under ``data_root``: the sc
 """
 
 import filecmp
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from zsda.core.digests import content_digests
 from zsda.core.errors import ConfigError, DataError
-from zsda.core.files import read_regular
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX
+from zsda.data.layout_choice import Best, best_scenes, check_choice, images_from
+from zsda.data.manifest import has_none, read_manifest
 from zsda.data.reader import FROM_DISK, DamagedImageError, image_size
 from zsda.data.samples import Sample, SegmentationDataset, find_images, frame_key, tell
 from zsda.data.set_names import ORACLE, set_name
@@ -29,10 +28,6 @@ DECODED = 8
 """Images of a set whose pixels are compared with those of their source: a set of originals saved anew shows in any."""
 
 
-LAYOUT_SCORE = "layout_score"
-"""Key of a line in the manifest: how much of its layout the image keeps, a share of 1; None where that cannot be told."""
-
-
 class GeneratedSet(SegmentationDataset):
     """Edited images, of any size, that share the labels and the classes of the source they were made from.
 
@@ -43,13 +38,17 @@ class GeneratedSet(SegmentationDataset):
         source: the dataset that was edited.
         min_layout_score: leave out images that keep less of their layout, by the manifest; None takes all.
         checks: what is refused.
+        keep_best: take only this share of the images, those that keep most of their layout; see `choose_best`. None takes all.
 
     Attributes:
         made_of: image -> that of its source.
+        is_edited: whether these are edits; renders of `ORACLE` are none, have no scores, and are all taken.
+        best: what ``keep_best`` chose; None where it chose nothing.
 
     Raises:
-        ConfigError: there is no domain.
-        DataError: the set is not there, holds an image without source or one that is its source, or lacks the scores asked for.
+        ConfigError: there is no domain, or the choice by layout score is none.
+        DataError: the set is not there, holds an image without source or one that is its source, or lacks the scores asked for, or
+            has them of different networks.
     """
 
     def __init__(
@@ -60,7 +59,9 @@ class GeneratedSet(SegmentationDataset):
         source: SegmentationDataset,
         min_layout_score: float | None = None,
         checks: Checks = "all",
+        keep_best: float | None = None,
     ) -> None:
+        check_choice(min_layout_score, keep_best)
         if domain is None:
             raise ConfigError(
                 f"the view {recipe!r} needs a generated set; give domain=night|snow|rain|fog|game, or your own name"
@@ -69,10 +70,16 @@ class GeneratedSet(SegmentationDataset):
         make = f"make it with python -m zsda.generate domain={domain} recipe={recipe} split={source.split}"
         way_out = "only world=miniature renders this one" if recipe == ORACLE else make
         folder = Path(root) / name
-        samples = generated_samples(folder, source.split, source.samples, way_out, min_layout_score, checks)
+        self.is_edited = recipe != ORACLE
+        least = min_layout_score if self.is_edited else None
+        samples = generated_samples(folder, source.split, source.samples, way_out, least, checks)
         sources = {sample.key: sample.image for sample in source.samples}
         self.made_of = {sample.image: sources[sample.key] for sample in samples if sample.key in sources}
         super().__init__(samples, name, folder, source.split, source.classes, source.reader)
+        self.best: Best | None = None
+        if keep_best is not None and self.is_edited:
+            self.best = best_scenes([self], keep_best, [sample.key for sample in samples])
+            self.samples = [sample for sample in samples if sample.key in self.best.keys]
 
 
 def generated_samples(
@@ -96,28 +103,17 @@ def generated_samples(
 
     Raises:
         DataError: the set is not there, has an image that is none of the source, or that is its source unedited, or lacks layout
-            scores that are asked for.
+            scores that are asked for, or has them of different networks.
     """
     name = root.name
-    images = find_images(name, root, f"{IMAGES}/{split}", f"*/*{SUFFIX}", way_out)
+    try:
+        images = find_images(name, root, f"{IMAGES}/{split}", f"*/*{SUFFIX}", way_out)
+    except DataError:
+        if checks == "none" and has_none(root, split):
+            return []
+        raise
     if min_layout_score is not None:
-        scores = _layout_scores(root)
-        paths = {image: image.relative_to(root).as_posix() for image in images}
-        without = [image for image in images if paths[image] not in scores]
-        if without:
-            raise DataError(
-                f"{name}: {len(without)} of {len(images)} images have no layout score, the first is {without[0]}; "
-                "start their python -m zsda.generate again with layout.ckpt=FILE or layout.run=NAME, or give "
-                "data.min_layout_score=null"
-            )
-        known = {path: score for path in paths.values() if (score := scores[path]) is not None}
-        kept = [image for image in images if known.get(paths[image], -1) >= min_layout_score]
-        if not kept:
-            raise DataError(
-                f"{name}: no image reaches data.min_layout_score={min_layout_score}; "
-                f"the best has {max(known.values(), default=0):.3f}"
-            )
-        images = kept
+        images = images_from(root, images, min_layout_score)
     by_key = {sample.key: sample for sample in source}
     samples, unedited = [], []
     decoded = set(images[:: -(-len(images) // DECODED)])
@@ -156,24 +152,14 @@ def changed_edits(root: Path, made_of: Mapping[Path, Path]) -> list[Path]:
         root: the folder of the set.
         made_of: image -> source.
     """
-    lines = {str(line.get("source")): line for line in manifest_lines(root)}
+    lines = read_manifest(root).newest
     known = {image: lines[path] for image in made_of if (path := image.relative_to(root).as_posix()) in lines}
     contents = content_digests(path for image in known for path in (image, made_of[image]))
     return [
         image
         for image, line in known.items()
-        if (contents[image], contents[made_of[image]]) != (line.get("digest"), line.get("source_digest"))
+        if (contents[image], contents[made_of[image]]) != (line.digest, line.source_digest)
     ]
-
-
-def manifest_lines(root: Path) -> Iterator[dict[str, Any]]:
-    """Yields what can be read of it; what cannot is told where it is needed."""
-    with suppress(OSError):
-        for line in read_regular(root / "manifest.jsonl").splitlines():
-            with suppress(ValueError, RecursionError):
-                record = json.loads(line)
-                if isinstance(record, dict):
-                    yield record
 
 
 def is_unedited(image: Path, source: Path, decode: bool) -> bool:
@@ -189,19 +175,3 @@ def is_unedited(image: Path, source: Path, decode: bool) -> bool:
         return alike and FROM_DISK.image(image) == FROM_DISK.image(source)
     except (OSError, DamagedImageError):  # what cannot be read is named when it is needed
         return False
-
-
-def _layout_scores(root: Path) -> dict[str, float | None]:
-    try:
-        records = [json.loads(line) for line in read_regular(root / "manifest.jsonl").splitlines()]
-        return {str(record["source"]): _score(record[LAYOUT_SCORE]) for record in records if LAYOUT_SCORE in record}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(
-            f"{root / 'manifest.jsonl'}: cannot be read ({error}); expected what python -m zsda.generate writes"
-        ) from error
-
-
-def _score(value: Any) -> float | None:  # noqa: ANN401 - a JSON value
-    if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
-        raise ValueError(f"{LAYOUT_SCORE} {value!r}, expected a number from 0 to 1 or null")
-    return value
