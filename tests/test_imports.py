@@ -14,7 +14,7 @@ RUNGS = [
     {"data"},
     {"models", "miniature"},
     {"evaluation", "training"},
-    {"generation", "adaptation", "pseudo_labels", "reporting"},
+    {"generation", "adaptation", "pseudo_labels", "prediction", "reporting"},
 ]
 RUNG = {room: height for height, rooms in enumerate(RUNGS) for room in rooms}
 COMMAND = len(RUNGS)
@@ -28,6 +28,8 @@ CONFIG = {
         "networks",
         "options",
         "own_configs",
+        "own_data",
+        "planning",
         "recording",
         "words",
     )
@@ -77,7 +79,7 @@ def test_commands_do_not_import_commands():
 
 def test_commands_alone_lie_beside_the_rooms():
     assert {path.stem for path in ROOT.glob("*.py")} == {
-        "__init__", "__main__", "cache", "check", "demo", "eval", "export", "generate", "preview", "report", "train",
+        "__init__", "__main__", "cache", "check", "demo", "eval", "export", "generate", "predict", "preview", "report", "train",
     }  # fmt: skip
 
 
@@ -131,7 +133,7 @@ def test_importing_zsda_or_a_command_loads_nothing_heavy():
         "onnxruntime",
         "onnxscript",
     }
-    names = ("check", "generate", "train", "eval", "report", "preview", "export", "demo")
+    names = ("check", "generate", "train", "eval", "predict", "report", "preview", "export", "demo")
     commands = ", ".join([*(f"zsda.{name}" for name in names), "tools.small_editor.train"])
     code = f"import sys, zsda, {commands}; print(sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -207,16 +207,12 @@ def test_a_method_of_edits_is_refused_for_gta5_before_its_network_is_built(zsda,
     result = zsda("train", *words, "model=smp", "model.encoder=none_such")
     assert result.returncode == 2
     said = one_line(result)
-    assert "the view 'intermediate' needs a generated set, which Cityscapes alone has, and the source is gta5" in said
-    assert "give data=cityscapes, method=source_only, or in method.phases.NAME.data.views" in said
+    assert (
+        "the view 'intermediate' needs a generated set, which Cityscapes and own data have, and the source is gta5"
+        in said
+    )
+    assert "give data=cityscapes, data=folder, method=source_only, or in method.phases.NAME.data.views" in said
     assert not list((tmp_path / "work").iterdir())
-
-
-def test_the_start_weights_of_the_miniature_world_are_for_the_19_classes(zsda, world):
-    small = ["world.prepare=null", f"data_root={world}", "trainer=cpu"]
-    result = zsda("train", "world=miniature", "method=source_only", "classes=16", *small)
-    assert result.returncode == 2
-    assert one_line(result).endswith(": model.num_classes=19, or model.weights=null to start without it")
 
 
 def test_a_run_brings_its_own_classes(trained, world_with_sets):

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import SMALL_UNET
 from tests.pipeline import make_pipeline
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.described import DescribedData
 from zsda.data.labels import IGNORE
 
 ROOT = os.environ.get("ZSDA_REALDATA")
@@ -88,3 +90,20 @@ def test_from_a_sentence_to_a_table(zsda, photographs, tmp_path):
     # 18 steps from random weights tell road from sky, which chance does not.
     assert float(scores["day", "accuracy"]) > 0.3
     assert {setting for setting, _ in scores} == {"day", "night"}
+
+
+def test_camvid_by_a_file_is_camvid_in_the_layout_of_cityscapes(tmp_path):
+    said = (
+        (Path(__file__).parents[1] / "docs/own_data.md")
+        .read_text(encoding="utf-8")
+        .split("```yaml\n")[2]
+        .split("```")[0]
+    )
+    file = tmp_path / "camvid.yaml"
+    file.write_text(f"root: {ROOT}\n{said}", encoding="utf-8")
+    described, as_cityscapes = DescribedData(file, "val"), Cityscapes(Path(ROOT) / "cityscapes", "val", "11")
+    assert [sample.key for sample in described.samples] == [sample.key for sample in as_cityscapes.samples]
+    for place in range(3):
+        np.testing.assert_array_equal(described.mask(place), as_cityscapes.mask(place))
+        np.testing.assert_array_equal(described.pixels(place), as_cityscapes.pixels(place))
+    assert len(DescribedData(file, "night")) == 62

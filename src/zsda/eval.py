@@ -28,7 +28,7 @@ def main(config: DictConfig) -> float:
     from zsda.evaluation.protocols import chosen_protocol
 
     if "settings" not in config:
-        names = "day, night, snow, rain, fog, game, synthia or robotcar"
+        names = "day, night, snow, rain, fog, game, synthia, robotcar or folder"
         raise ConfigError(f"which setting? give setting={names}, or several as setting=[day,night]")
     for name in config.settings:
         NAME.check("setting", name)
@@ -40,7 +40,7 @@ def main(config: DictConfig) -> float:
     given = (config.size, config.scales)
     size, scales = (OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for value in given)
     protocol = chosen_protocol(config.protocol, size, scales, config.mirror)
-    gathered, networks, datasets = Gathered(), list[TrainedNetwork](), {}
+    gathered, networks, datasets = Gathered(), list[TrainedNetwork](), dict[str, "SegmentationDataset"]()
     with gathered.gather():
         networks += matching_networks(config, "eval") if several else [chosen_network(config, "eval")]
         networks = with_epochs(networks) if of_epochs else networks
@@ -52,7 +52,15 @@ def main(config: DictConfig) -> float:
     build(config.world.prepare)
     for name, node in config.settings.items():
         with gathered.gather():
-            datasets[name] = build(node)
+            made = build(node)
+            found = made if isinstance(made, dict) else {name: made}  # a user's own data are a setting for each split
+            twice = sorted(found.keys() & datasets.keys())
+            if twice:
+                raise ConfigError(
+                    f"setting={name}: there is another setting {twice[0]}; expected another name of the split or of "
+                    f"the data in {config.data.file}"
+                )
+            datasets |= found
     gathered.conclude()
     return _score(config, networks, datasets, protocol, of_epochs, several)
 

@@ -1,6 +1,7 @@
 """``python -m zsda.generate``: edits source images into generated sets."""
 
 import logging
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,18 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, build_domain, build_machine, build_recipes
-from zsda.core.errors import Gathered
+from zsda.core.config import build, build_domain, build_machine, build_recipes, build_source
+from zsda.core.errors import Gathered, ModelError
 from zsda.core.files import check_writable
 from zsda.core.locks import owned
 from zsda.core.networks import layout_network
+from zsda.core.plan import Part, Plan
+from zsda.core.planning import unrendered
+from zsda.core.resources import located
 from zsda.data.set_names import set_name
-from zsda.generation.editors.pipelines import EDITOR, check_model
+from zsda.generation.editors.pipelines import EDITOR, check_model, is_hub_id
+from zsda.reporting.checks import check_console
+from zsda.reporting.plans import show_plan
 
 if TYPE_CHECKING:
     from zsda.generation.domains import Domain
@@ -28,6 +34,10 @@ _log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Makes, or completes, one generated set for each recipe."""
     domain, leads = build_domain(config), process_rank() == 0
+    if config.dry_run:
+        if leads:
+            show_plan(check_console(), _plan(config, domain), "mend them and start again")
+        return
     check_writable("generated_root", *([Path(config.generated_root)] if leads else []))
     if config.editor.get("_target_") == EDITOR:
         check_model(str(config.editor.model))
@@ -41,12 +51,10 @@ def main(config: DictConfig) -> None:
 
 
 def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Recipe]") -> None:
-    from zsda.data.datasets.cityscapes import Cityscapes
-
     build(config.world.prepare)
     gathered = Gathered()  # what most mistakes are in, before the slow imports
     with gathered.gather():
-        source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
+        source = build_source(config)
     with gathered.gather():
         layout = layout_network(config.layout, config.model, config.world.size, Path(config.runs_root))
     gathered.conclude()
@@ -102,6 +110,65 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
             _log.info("a Cityscapes root: %s", linked.root)
     for log in (faults, unscored):
         log.conclude(f"the sets of domain {domain.name} are finished")
+
+
+def _plan(config: DictConfig, domain: "Domain") -> Plan:
+    """Says what would be made; starts, fetches and writes nothing."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's client is imported
+    wrong, remarks, place = Gathered(), list[str](), Path(config.generated_root)
+    recipes = {set_name(domain.name, recipe.name): recipe for recipe in build_recipes(config)}
+    for name in recipes:
+        with wrong.gather():
+            check_writable("generated_root", place / name)
+    source, layout, world = None, None, unrendered(config)
+    if world is None:
+        with wrong.gather():
+            source = build_source(config)
+    else:
+        remarks.append(world)
+    with wrong.gather():
+        layout = layout_network(config.layout, config.model, config.world.size, Path(config.runs_root))
+    if layout is not None:
+        remarks.append("then each image gets its layout score, whose time is not counted")
+    steps = int(config.editor.get("steps", 1))
+    lengths = {name: f"{recipe.patches_per_image} x {steps} steps an image" for name, recipe in recipes.items()}
+    if source is None:
+        why = "not rendered yet" if world is not None else "not there, see the faults"
+        unknown = [Part(name, f"a source that is {why}", length) for name, length in lengths.items()]
+        return Plan(f"the sets of {domain.name}", "set", place, unknown, "", remarks, [*map(str, wrong.errors)])
+
+    from zsda.generation.data import SourcePatches
+    from zsda.generation.gates import Gate
+    from zsda.generation.plan import plan_set
+    from zsda.generation.store import GeneratedStore
+
+    trainer = build_machine(config).trainer(logger=False, enable_checkpointing=False)
+    editor, device, parts = None, trainer.strategy.root_device, []
+    model = config.editor.get("model")
+    try:
+        editor = build(config.editor).to(device)
+    except ModelError as error:
+        if is_hub_id(str(model)) and not located(str(model)).is_dir():
+            remarks.append(f"editor.model={model} is not on this machine and would be fetched first; no edit was timed")
+        else:
+            wrong.errors.append(error)
+    for name, recipe in recipes.items():
+        store, together = None, config.batch_size
+        part = Part(name, f"{len(source)} images", lengths[name], note="cannot be planned, see the faults")
+        with wrong.gather():
+            patches = SourcePatches(source, recipe, domain, config.seed, config.limit)
+            if editor is not None:
+                made_with = {"domain": domain, "recipe": recipe, "editor": editor, "gate": Gate(**config.gate)}
+                about = {key: part.describe() for key, part in made_with.items()}
+                store = GeneratedStore(place / name, {**about, "seed": config.seed}, config.retries)
+                recipe.check_fits(editor.multiple)
+                together = editor.batch_size(recipe.patch) if together is None else together
+            part = plan_set(place / name, patches, steps, editor, store, together)
+        parts.append(part)
+    if trainer.world_size > 1:
+        remarks.append(f"times are those of one process; {trainer.world_size} would share the images")
+    measured = "" if editor is None else f"one batch of edits on {device}, edits that are made again not counted"
+    return Plan(f"the sets of {domain.name}", "set", place, parts, measured, remarks, [*map(str, wrong.errors)])
 
 
 if __name__ == "__main__":

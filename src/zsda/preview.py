@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsda.core.command import command, own_words
-from zsda.core.config import build, build_domain, build_machine, build_recipes
+from zsda.core.config import build, build_domain, build_machine, build_recipes, build_source
 from zsda.core.errors import ConfigError, Gathered
 from zsda.core.files import check_writable
 from zsda.generation.editors.pipelines import EDITOR, check_model
@@ -31,12 +31,11 @@ def main(config: DictConfig) -> None:
         raise ConfigError(f"recipe={list(config.recipes)}; a preview shows one, expected for example recipe=[target]")
 
     from zsda.core.networks import layout_network
-    from zsda.data.datasets.cityscapes import Cityscapes
 
     build(config.world.prepare)
     gathered = Gathered()
     with gathered.gather():
-        source = Cityscapes(Path(config.data_root) / "cityscapes", config.split)
+        source = build_source(config)
     with gathered.gather():
         layout = layout_network(config.layout, config.model, config.world.size, Path(config.runs_root))
     gathered.conclude()

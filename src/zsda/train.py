@@ -6,15 +6,18 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from zsda.core.command import command, process_rank
-from zsda.core.config import build, build_machine, build_network, build_phases, check_fits
+from zsda.core.config import build, build_machine, build_network, build_phases, check_fits, class_set
 from zsda.core.errors import ConfigError, Gathered
 from zsda.core.files import check_writable
 from zsda.core.listing import check_training_data
 from zsda.core.locks import owned
+from zsda.core.planning import plan_training
 from zsda.core.provenance import provenance
 from zsda.core.resources import located
 from zsda.core.runs import RunFolder
 from zsda.core.trained import check_weights
+from zsda.reporting.checks import check_console
+from zsda.reporting.plans import show_plan
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +26,10 @@ _log = logging.getLogger(__name__)
 def main(config: DictConfig) -> float | None:
     """Trains, and returns the mIoU on the first watched set."""
     run = RunFolder(Path(config.runs_root) / config.name)
+    if config.dry_run:
+        if process_rank() == 0:
+            show_plan(check_console(), plan_training(config), "mend them and start again")
+        return None
     # Before the slow imports, and by one process for all: who comes second must not wait long to be told.
     own = [run.path] if process_rank() == 0 else []
     check_writable("runs_root", *own)
@@ -77,7 +84,7 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
         )
     model = build_network(config.model, pretrained=before is None)
     if config.model.get("weights") is not None:
-        load_start_weights(model, located(config.model.weights))
+        load_start_weights(model, located(config.model.weights), other_classes=len(class_set(config)) != 19)
     if process_rank() == 0:
         check_sizes(model, facts.shown)
     names = [phase.name for phase in phases]
@@ -88,8 +95,7 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
         **{key: value for key, value in vars(facts).items() if key != "shown"},
     )
     departed = departures(config, trained.unread)
-    places = {key: str(Path(config[key]).absolute()) for key in ("data_root", "generated_root")}
-    start = {**provenance(), **places}
+    start = {**provenance(), **_places(config)}
     record = training_record(config, trained)
     if before is not None and record.header is not None:
         check_taken(before, record.header)
@@ -102,6 +108,14 @@ def _train(config: DictConfig, run: RunFolder) -> float | None:
         "trained: the weights are %s; evaluate with python -m zsda.eval setting=... run=%s", result.weights, config.name
     )
     return next(iter(result.report().watched.values()), None)
+
+
+def _places(config: DictConfig) -> dict[str, str]:
+    """Returns where a run reads, for the pages that show it."""
+    places = {key: config[key] for key in ("data_root", "generated_root")}
+    if config.data.get("file") is not None:
+        places["data_file"] = config.data.file
+    return {key: str(Path(place).absolute()) for key, place in places.items()}
 
 
 if __name__ == "__main__":

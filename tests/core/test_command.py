@@ -27,7 +27,7 @@ from zsda.core.config import conf_dir
         (
             "eval",
             ["setting=dawn"],
-            "Could not find 'setting/dawn' Available options in 'setting': day edited fog game night rain rendered robotcar snow synthia",
+            "Could not find 'setting/dawn' Available options in 'setting': day edited fog folder game night rain rendered",
         ),
         ("train", ["data.batchsize=3"], "no option 'data.batchsize'; did you mean data.batch_size"),
         ("train", ["trainer.max_epoch"], "trainer.max_epoch"),

@@ -37,6 +37,7 @@ COMMANDS = {
     "eval": [f"setting=[{','.join(options_of('setting'))}]", "edits_of=fog"],
     "report": [],
     "export": [],
+    "predict": ["input=street.jpg"],
     "cache": [],
     "demo": [],
     "check": ["domain=fog", "data=cityscapes", "unlabelled=fog", "setting=[day,edited]"],

@@ -95,7 +95,9 @@ def test_other_sources_than_cityscapes_have_no_edits(world):
     gta5 = GTA5(world / "GTA5", None)
     data = views_data(world, ["source", "weather"], source=gta5, validation=gta5, weather="night")
     assert data.describe() == "source + weather, 3 scenes"
-    message = "^the view 'target' needs a generated set, which Cityscapes alone has, and the source is gta5; give"
+    message = (
+        "^the view 'target' needs a generated set, which Cityscapes and own data have, and the source is gta5; give"
+    )
     for more in ({"views": ["source", "target"]}, {"watch": ["target"]}, {"views": ["target"], "domain": None}):
         with pytest.raises(ConfigError, match=message):
             views_data(world, **{"source": gta5, "validation": gta5, **more})

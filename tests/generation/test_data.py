@@ -7,6 +7,7 @@ from PIL import Image
 from tests.generation.conftest import truncate
 from zsda.core.errors import ConfigError
 from zsda.core.files import digest
+from zsda.data.datasets.described import DescribedData
 from zsda.data.faults import Fault
 from zsda.generation.data import PatchDataModule, SourcePatches, make_groups, stack_patches
 from zsda.generation.recipes import Target
@@ -34,6 +35,23 @@ def test_an_image_becomes_a_canvas_and_its_patches(source, night):
     assert first["source_digest"] == digest(path.read_bytes())
     assert torch.equal(first["canvas"], RECIPE.draw_canvas(Image.open(path)))
     assert torch.equal(first["patches"], torch.stack([first["canvas"][:, :, :64], first["canvas"][:, :, 64:]]))
+
+
+def test_edits_of_own_data_lie_as_cityscapes_would_have_them(tmp_path, night):
+    for name in ("Nord/cam 1/Bild 2.JPG", "Süd/Bild 1.jpeg"):
+        path = tmp_path / "Photos" / name
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (128, 64), (len(name), 0, 0)).save(path, "JPEG")
+    splits = 'splits: {part: {images: "Photos/**/Bild *.JPG"}, val: {images: "Photos/**/Bild *.jpeg"}}'
+    file = tmp_path / "town.yaml"
+    file.write_text(f"classes: {{road: 0}}\n{splits}", encoding="utf-8")
+    for split, key, image in (("part", "Nord-cam 1/2", "Nord/cam 1/Bild 2.JPG"), ("val", "Süd/1", "Süd/Bild 1.jpeg")):
+        patches = SourcePatches(DescribedData(file, split, needs_labels=False), RECIPE, night, seed=0)
+        path = f"leftImg8bit/{split}/{key}_leftImg8bit.png"
+        assert patches.paths == [path]
+        assert patches.images == {path: tmp_path / "Photos" / image}
+        assert patches[0]["source"] == path
+        assert patches[0]["source_digest"] == digest((tmp_path / "Photos" / image).read_bytes())
 
 
 def test_a_damaged_image_is_a_fault_that_names_it(source, night):

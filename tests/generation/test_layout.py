@@ -83,7 +83,7 @@ def test_an_interruption_keeps_what_was_scored(made, source):
     with pytest.raises(KeyError):
         score(CountingJudge(fail_after=2))
     paths = [sample.image.relative_to(source.root).as_posix() for sample in source.samples]
-    GeneratedStore(root, {}).recover(source.root, paths)
+    GeneratedStore(root, {}).recover({path: source.root / path for path in paths})
     judge = CountingJudge()
     assert scores(score(judge)) == [0.1, 0.2, 0.1, 0.2, 0.3]
     assert not list(root.glob("*.part"))

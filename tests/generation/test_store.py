@@ -1,6 +1,8 @@
 import json
 import resource
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,10 @@ from zsda.generation.store import Edited, GeneratedStore
 
 SETTINGS = {"domain": {"prompt": "make it rain"}, "editor": {"steps": 50, "versions": {"torch": "2.15"}}, "seed": 0}
 SOURCES = [f"leftImg8bit/train/aachen/aachen_000000_{number:06d}_leftImg8bit.png" for number in range(3)]
+
+
+def below(root: Path, sources: Sequence[str]) -> dict[str, Path]:
+    return {source: root / source for source in sources}
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def edited(source: str, value: int = 100) -> Edited:
 
 def fill(root, origin, sources=SOURCES):
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     store.finished()
     for source in sources:
         store.add(edited(source))
@@ -78,7 +84,7 @@ def test_pixels_survive(root, origin):
 
 def test_looking_at_a_set_writes_nothing(root, origin):
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert store.finished() == set()
     store.conclude()
     assert not root.exists()
@@ -93,7 +99,7 @@ def test_what_a_killed_run_left_is_taken_over(root, origin):
     (root / "manifest.1.jsonl.part").write_bytes(manifest[1])
     (root / "leftImg8bit/train/aachen/.x3k.part").write_bytes(b"half a PNG")
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert store.finished() == {SOURCES[1], SOURCES[2]}
     store.add(edited(SOURCES[0]))
     store.conclude()
@@ -118,7 +124,7 @@ def test_damaged_images_are_made_again(root, origin, damage):
             victim.read_bytes()[:50] if damage == "truncate" else (root / SOURCES[0]).read_bytes() + b"x"
         )
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert store.finished() == {SOURCES[0], SOURCES[2]}
     assert not victim.exists()
     for source in SOURCES:  # a group is recomputed as a whole; what is finished stays as it is
@@ -131,7 +137,7 @@ def test_a_changed_source_is_edited_again(root, origin):
     fill(root, origin)
     (origin / SOURCES[2]).write_text("another photograph")
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert store.finished() == {SOURCES[0], SOURCES[1]}
 
 
@@ -147,7 +153,7 @@ def test_lines_are_not_written_through_a_link(root, origin, tmp_path):
 def test_other_splits_stay(root, origin):
     fill(root, origin)
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, ["leftImg8bit/val/aachen/x_leftImg8bit.png"])
+    store.recover(below(origin, ["leftImg8bit/val/aachen/x_leftImg8bit.png"]))
     assert store.finished() == set(SOURCES)
 
 
@@ -157,7 +163,7 @@ def test_lines_never_lead_out_of_the_set(root, origin, tmp_path):
     outside.write_text("precious")
     line = json.dumps({"source": "../precious.png", "output": "../precious.png", "digest": "0"}) + "\n"
     (root / "manifest.0.jsonl.part").write_text(line)
-    GeneratedStore(root, SETTINGS).recover(origin, SOURCES)
+    GeneratedStore(root, SETTINGS).recover(below(origin, SOURCES))
     assert outside.read_text() == "precious"
 
 
@@ -202,7 +208,7 @@ def test_a_damaged_description_is_one_line(root, origin):
 
 def test_a_full_disk_leaves_nothing_half_written(root, origin):
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     store.add(edited(SOURCES[0]))
     noise = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)  # compresses to about 12 KiB
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -225,7 +231,7 @@ def refused(source: str, attempts: int = 2) -> Edited:
 def fill_around(root, origin, retries=1):
     """A set of which the second image was left out, made by two processes."""
     store = GeneratedStore(root, SETTINGS, retries)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     store.finished()
     store.add(edited(SOURCES[0]), rank=0)
     store.add(refused(SOURCES[1], retries + 1), rank=1)
@@ -264,7 +270,7 @@ def test_a_left_out_image_is_dealt_with(root, origin, concluded):
     if concluded:
         store.conclude()
     store = GeneratedStore(root, SETTINGS, retries=1)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert store.finished() == set(SOURCES)
     assert list(store.records()) == [SOURCES[0], SOURCES[2]]
     assert list(store.left_out()) == [SOURCES[1]]
@@ -282,7 +288,7 @@ def test_when_a_left_out_image_is_tried_again(root, origin, why):
     if why == "a file of the same name":
         (root / SOURCES[1]).write_bytes(b"from elsewhere")
     store = GeneratedStore(root, SETTINGS, retries=2 if why == "more retries" else 1)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert store.finished() == {SOURCES[0], SOURCES[2]}
     assert not (root / SOURCES[1]).exists()
     store.add(edited(SOURCES[1]))
@@ -295,7 +301,7 @@ def test_an_image_without_line_goes_when_it_is_left_out_now(root, origin):
     fill(root, origin, SOURCES[:1])
     (root / SOURCES[1]).write_bytes(b"its line was torn when the run was killed")
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     store.finished()
     store.add(refused(SOURCES[1]))
     store.conclude()
@@ -319,7 +325,7 @@ def test_amended_lines_are_kept_and_hold(root, origin):
     }
     amended = contents(root)
     store = GeneratedStore(root, SETTINGS, retries=1)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert store.finished() == set(SOURCES)
     assert contents(root) == amended
 
@@ -330,7 +336,7 @@ def test_amendments_survive_a_kill(root, origin):
     store.records()
     store.amend(SOURCES[1], {"layout": 0.5})
     again = GeneratedStore(root, SETTINGS)
-    again.recover(origin, SOURCES)
+    again.recover(below(origin, SOURCES))
     again.conclude()
     assert [record.get("layout") for record in again.records().values()] == [None, 0.5, None]
 
@@ -354,7 +360,7 @@ def test_an_image_is_left_out_only_by_a_whole_line(root, origin, lacking):
     lines[1] |= {"output": None, "digest": None, "retries": [attempt]}
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert (SOURCES[1] in store.finished()) == (lacking is None)
 
 
@@ -375,7 +381,7 @@ def test_a_drift_that_is_none_makes_no_line(root, origin, values):
     lines[1] |= values
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     store = GeneratedStore(root, SETTINGS)
-    store.recover(origin, SOURCES)
+    store.recover(below(origin, SOURCES))
     assert SOURCES[1] not in store.finished()
     assert SOURCES[0] in store.finished()
 

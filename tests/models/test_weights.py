@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torchvision
 from zsda.core.errors import ModelError
 from zsda.core.files import file_digest
 from zsda.core.trained import TrainedNetwork
-from zsda.models.deeplab import DeepLabV3Plus
+from zsda.models.deeplab import DeepLabV2, DeepLabV3Plus
 from zsda.models.library import library_model
 from zsda.models.weights import load_start_weights, load_trained, load_weights, read_weights, save_weights
 
@@ -52,6 +53,59 @@ def test_a_file_of_another_network_names_the_keys(tmp_path):
         ModelError, match=r"does not fit DeepLabV3Plus: unknown: backbone.layer1.2.*more; choose the model="
     ):
         load_weights(DeepLabV3Plus(4, "resnet18"), tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [lambda count: DeepLabV3Plus(count, "resnet18"), lambda count: DeepLabV2(count, "resnet50")],
+    ids=["one layer", "four side by side"],
+)
+def test_of_other_classes_all_is_taken_but_the_last_layer(tmp_path, network, caplog):
+    made, model = network(5), network(4)
+    save_weights(made, tmp_path / "weights.safetensors")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with caplog.at_level(logging.INFO):
+        load_start_weights(model, tmp_path / "weights.safetensors", other_classes=True)
+    last = {key for key, value in before.items() if value.shape != made.state_dict()[key].shape}
+    assert {before[key].shape[0] for key in last} == {4}
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key] if key in last else made.state_dict()[key]), key
+    assert f"{tmp_path}/weights.safetensors tells other classes apart: " in caplog.text
+    assert all(key in caplog.text for key in last)
+
+
+def test_of_the_same_classes_the_last_layer_is_taken_too(tmp_path):
+    made, model = DeepLabV3Plus(4, "resnet18"), DeepLabV3Plus(4, "resnet18")
+    save_weights(made, tmp_path / "weights.safetensors")
+    load_start_weights(model, tmp_path / "weights.safetensors", other_classes=True)
+    assert same(made, model)
+
+
+def test_other_classes_are_refused_where_nobody_asks_for_them(tmp_path):
+    save_weights(DeepLabV3Plus(5, "resnet18"), tmp_path / "weights.safetensors")
+    model = DeepLabV3Plus(4, "resnet18")
+    with pytest.raises(ModelError, match=r"classifier.classifier.3.bias is \(5,\), expected \(4,\)"):
+        load_start_weights(model, tmp_path / "weights.safetensors")
+
+
+@pytest.mark.parametrize("other", ["network", "a layer within", "a layer more", "another number in one part"])
+def test_of_other_classes_the_rest_must_fit(tmp_path, other):
+    state = DeepLabV3Plus(5, "resnet18").state_dict()
+    if other == "network":
+        state = DeepLabV3Plus(5, "resnet34").state_dict()
+    elif other == "a layer within":
+        state["backbone.layer1.0.conv1.weight"] = torch.zeros(64, 64, 1, 1)
+    elif other == "a layer more":
+        state["more.weight"] = torch.zeros(2)
+    else:
+        state["classifier.classifier.3.bias"] = torch.zeros(6)
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    model = DeepLabV3Plus(4, "resnet18")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ModelError, match=r"weights.pth does not fit DeepLabV3Plus"):
+        load_start_weights(model, path, other_classes=True)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_another_number_of_classes_is_named(tmp_path):

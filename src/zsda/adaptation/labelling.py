@@ -72,9 +72,9 @@ class LabellingPhase:
             ConfigError: there are no unlabelled images, or none with labels to check; or the selector cannot be made.
             DataError: the images are not there.
         """
-        data = self._make_data(number)
-        self._make_selector(data)
-        self._images(data)
+        data = self.make_data(number)
+        self.make_selector(data)
+        self.images(data)
         return Facts(
             files=data.fingerprints(),
             unlabelled=data.unlabelled_name,
@@ -89,12 +89,12 @@ class LabellingPhase:
         Raises:
             DataError: not one pixel is kept; then nothing is left.
         """
-        started, data = time.monotonic(), self._make_data(given.number)
-        images, classes = self._images(data), data.source.classes
+        started, data = time.monotonic(), self.make_data(given.number)
+        images, classes = self.images(data), data.source.classes
         (need,) = self.needs
         weights = given.run.phase(need.phase).network(need.what)
         load_weights(given.model, weights)
-        selector, folder = self._make_selector(data), given.folder
+        selector, folder = self.make_selector(data), given.folder
         batches = LabellingData(
             images,
             self.size,
@@ -145,7 +145,8 @@ class LabellingPhase:
             )
         trainer.strategy.barrier()
 
-    def _make_data(self, number: int) -> UnpairedData:
+    def make_data(self, number: int) -> UnpairedData:
+        """Makes the data whose unlabelled images are labelled; see `check` for what is raised."""
         try:
             return self.data(phase=number, parts=[UNLABELLED])
         except TypeError as error:
@@ -153,7 +154,8 @@ class LabellingPhase:
                 f"the data of phase {self.name!r}: {error}; a labelling needs unlabelled images, give data=NAME_unpaired"
             ) from error
 
-    def _images(self, data: UnpairedData) -> SegmentationDataset:
+    def images(self, data: UnpairedData) -> SegmentationDataset:
+        """Returns the images that are labelled, with the labels to check where it checks those; see `check` for what is raised."""
         labelled = data.truth() if self.check_labels else data.images[UNLABELLED]
         if labelled is None:
             raise ConfigError(
@@ -161,7 +163,8 @@ class LabellingPhase:
             )
         return labelled
 
-    def _make_selector(self, data: UnpairedData) -> Selector:
+    def make_selector(self, data: UnpairedData) -> Selector:
+        """Makes what chooses the pixels that are kept; see `check` for what is raised."""
         try:
             return self.selector(num_classes=len(data.source.classes))
         except TypeError as error:

@@ -175,6 +175,16 @@ def check_phases(phases: Sequence[Phase], processes: int = 1, synchronised: bool
             differ.
         DataError: something that a phase reads is not there.
     """
+    check_needs(phases)
+    return _together({phase.name: phase.check(number, processes, synchronised) for number, phase in enumerate(phases)})
+
+
+def check_needs(phases: Sequence[Phase]) -> None:
+    """Refuses phases of equal names, and one that needs what none before it leaves.
+
+    Raises:
+        ConfigError: there are such.
+    """
     before: dict[str, Sequence[str]] = {}
     for phase in phases:
         if phase.name in before:
@@ -186,7 +196,6 @@ def check_phases(phases: Sequence[Phase], processes: int = 1, synchronised: bool
                     f"phase {phase.name!r} needs {need.what} of {need.phase!r}; expected some of those before it: {there}"
                 )
         before[phase.name] = phase.leaves
-    return _together({phase.name: phase.check(number, processes, synchronised) for number, phase in enumerate(phases)})
 
 
 def _together(facts: Mapping[str, Facts]) -> Facts:

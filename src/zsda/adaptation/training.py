@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from zsda.adaptation.phases import LABELS, Facts, Given, Need
 from zsda.core.errors import ConfigError
@@ -82,7 +84,7 @@ class TrainingPhase:
             ConfigError: its data is not made of what it is given, or the processes cannot share it.
             DataError: a set is not there.
         """
-        data = self._make_data(number)
+        data = self.make_data(number)
         data.check_shared(processes, synchronised)
         return Facts(
             files=data.fingerprints(),
@@ -97,16 +99,37 @@ class TrainingPhase:
     def run(self, given: Given) -> None:
         """Trains to its end; see `zsda.training.fit.fit`."""
         labels = {} if self.labels is None else {"labels": given.run.phase(self.labels).labels}
-        data = self._make_data(given.number, **labels)
+        data = self.make_data(given.number, **labels)
         for folder in labels.values():
             PseudoLabels(folder, data.source.classes)  # refuses what is of other classes or not complete
         _log.info("%s: %s, %d %ss", given.title, data.describe(), self.length.count, self.length.unit)
         for need in self.needs:
             if need.what != LABELS:
                 load_weights(given.model, given.run.phase(need.phase).network(need.what))
-        make_task = partial(
-            self.task,
-            model=given.model,
+        fit(partial(self.make_task, given.model, data), data, self.length, given.seed, given.engine, given.folder)
+
+    def make_data(self, number: int, **given: Any) -> TrainingData:  # noqa: ANN401 - arguments of the data
+        """Makes what it trains on.
+
+        Args:
+            number: of the phase, from 0.
+            given: what the data are given beside it; ``labels``: the folder of the labels of an earlier phase.
+
+        Raises:
+            ConfigError: its data is not made of what it is given.
+            DataError: a set is not there.
+        """
+        try:
+            return self.data(phase=number, **given)
+        except TypeError as error:
+            raise ConfigError(
+                f"the data of phase {self.name!r}: {error}; is this the data= that the method is made for?"
+            ) from error
+
+    def make_task(self, model: nn.Module, data: TrainingData) -> TrainingTask:
+        """Makes the task that trains a network on its data."""
+        return self.task(
+            model=model,
             optimizer=self.optimizer,
             schedule=self.schedule,
             horizon=self.horizon or self.length.count,
@@ -114,12 +137,3 @@ class TrainingPhase:
             watched=list(data.watched.settings),
             classes=data.source.classes,
         )
-        fit(make_task, data, self.length, given.seed, given.engine, given.folder)
-
-    def _make_data(self, number: int, **labels: Path) -> TrainingData:
-        try:
-            return self.data(phase=number, **labels)
-        except TypeError as error:
-            raise ConfigError(
-                f"the data of phase {self.name!r}: {error}; is this the data= that the method is made for?"
-            ) from error

@@ -34,6 +34,7 @@ from zsda.core.files import DISK_ERRORS, describe_os_error
 from zsda.core.limits import most_pixels
 from zsda.core.options import check_options
 from zsda.core.own_configs import unreadable
+from zsda.core.own_data import take_own_data
 from zsda.core.reasons import reason
 from zsda.core.records import printable
 from zsda.core.signals import end_with_parent, ended_by_signals
@@ -148,6 +149,7 @@ def _run_task(main: Callable[[DictConfig], float | None], name: str, jobs: _Jobs
         check_options(config, name, HydraConfig.get().overrides.task)
         if "machine" in config:
             check_processes(config.machine)
+        take_own_data(config, HydraConfig.get().overrides.task)
         result = main(config)
         jobs.ended += 1
         return result

@@ -37,11 +37,16 @@ _CHOOSES = {"zsda.data.aligned.ViewsData": "views", "zsda.data.unpaired.Unpaired
 
 def _outputs(of_the_19: int, *, _root_: DictConfig) -> int:
     """Resolves ``${outputs:N}``: N where the 19 classes are told apart, as is published, else as many as there are classes."""
-    number = len(_class_set(_root_))
+    number = len(class_set(_root_))
     return of_the_19 if number == 19 else number
 
 
-def _class_set(config: DictConfig) -> Any:  # noqa: ANN401 - a ClassSet, but nothing here imports data
+def class_set(config: DictConfig) -> Any:  # noqa: ANN401 - a ClassSet, but nothing here imports data
+    """Returns the classes that a run tells apart.
+
+    Raises:
+        ConfigError: ``classes`` is no set of classes.
+    """
     chosen = OmegaConf.select(config, "classes", default=19)
     classes = OmegaConf.to_container(chosen, resolve=True) if OmegaConf.is_config(chosen) else chosen
     return hydra.utils.get_method(_FIND_CLASSES)(classes)
@@ -104,6 +109,19 @@ def build_domain(config: DictConfig) -> Any:  # noqa: ANN401 - a Domain, but its
     return build(config.domain)
 
 
+def build_source(config: DictConfig) -> Any:  # noqa: ANN401 - a SegmentationDataset, but its room is above this one
+    """Builds the split of the source that is edited, with the classes of its own.
+
+    Raises:
+        ConfigError: no generated set can be made of it.
+        DataError: it is not there, or not as it must be.
+    """
+    said, option = config.data.source, HydraConfig.get().runtime.choices["data"]
+    if "split" not in said:
+        raise ConfigError(f"data={option}: no split of it can be edited; give data=cityscapes, or data=folder")
+    return build(OmegaConf.create({**{key: said[key] for key in said if key != "classes"}, "split": config.split}))
+
+
 def build_recipes(config: DictConfig) -> list[Any]:
     """Builds the recipes that the command line chose.
 
@@ -127,7 +145,7 @@ def check_fits(config: DictConfig) -> None:
         DoesNotFitError: one does.
     """
     outputs = config.model.get("num_classes")
-    needed = len(_class_set(config))
+    needed = len(class_set(config))
     if isinstance(outputs, int) and outputs < needed:
         raise ConfigError(f"model.num_classes={outputs}; expected at least {needed}, one for each class")
     for name, phase in config.method.phases.items():
@@ -171,22 +189,25 @@ def build_phases(config: DictConfig, workers: int) -> list[Any]:
     Raises:
         ZsdaError: what a constructor raised.
     """
+    return [build_phase(config, str(name), workers) for name in config.method.phases]
+
+
+def build_phase(config: DictConfig, name: str, workers: int) -> Any:  # noqa: ANN401 - a Phase, but its room is above this one
+    """Builds one of the phases; see `build_phases`."""
     given = {key: plain(config[key]) for key in _GIVEN}
-    phases = []
-    for name, node in config.method.phases.items():
-        own = dict(plain(node))
-        taken = inspect.signature(hydra.utils.get_class(own["_target_"])).parameters
-        for key in (key for key in _GIVEN if key in taken):
-            said = own.get(key) or {}
-            own[key] = said if "_target_" in said else OmegaConf.to_container(OmegaConf.merge(given[key], said))
-        if "data" in taken:
-            own["data"]["num_workers"] = workers
-            if own["data"].get("_target_") in _CHOOSES and own["data"].get("watch") == []:
-                own["data"]["validation"] = None  # which need not be there
-            if "cache" in own["data"]:
-                own["data"]["cache"] = cache_limit(own["data"]["cache"], config)
-        phases.append(build(OmegaConf.create(own), name=str(name)))
-    return phases
+    given["data"].pop("file", None)  # which says what the source is, and no more
+    own = dict(plain(config.method.phases[name]))
+    taken = inspect.signature(hydra.utils.get_class(own["_target_"])).parameters
+    for key in (key for key in _GIVEN if key in taken):
+        said = own.get(key) or {}
+        own[key] = said if "_target_" in said else OmegaConf.to_container(OmegaConf.merge(given[key], said))
+    if "data" in taken:
+        own["data"]["num_workers"] = workers
+        if own["data"].get("_target_") in _CHOOSES and own["data"].get("watch") == []:
+            own["data"]["validation"] = None  # which need not be there
+        if "cache" in own["data"]:
+            own["data"]["cache"] = cache_limit(own["data"]["cache"], config)
+    return build(OmegaConf.create(own), name=name)
 
 
 def cache_limit(asked: object, config: DictConfig) -> float | None:

@@ -49,6 +49,12 @@ _BATCH = values.whole(2)
 _WIDTH = values.whole(1, _MOST_CHANNELS)
 _TEXTS = values.list_of(TEXT, "a list of texts")
 _NAMES_OR_NONE_AT_ALL = Kind("a name, or a list of them", values.either("", TEXT, _TEXTS).fits, is_names=True)
+_OUTPUT = values.one_of("overlay", "colours", "train_ids", "label_ids", "confidence")
+_OUTPUTS = Kind(
+    f"one or a list of {_OUTPUT.expected}",
+    values.either("", _OUTPUT, values.list_of(_OUTPUT, "", least=1)).fits,
+    is_names=True,
+)
 _SETS = Kind(
     "a generated set by its name or its folder, no ~ in a list, or a list of them",
     values.either("", PATH, values.list_of(PATH, "", least=1)).fits,
@@ -94,6 +100,13 @@ OPTIONS: Mapping[str, Kind] = {
     "report:pictures": NAMES.or_none(),
     "report:against": _NAMES_OR_NONE_AT_ALL,
     "export:format": _NAMES_OR_NONE_AT_ALL,
+    "predict:input": PATH,
+    "predict:write": _OUTPUTS,
+    "predict:format": values.one_of(None, "cityscapes", "acdc"),
+    "predict:scales": values.SIZES.or_none(),
+    "predict:window": SIZE.or_none(),
+    "predict:overlap": values.number(0, 0.9),
+    "predict:again": FLAG,
     "demo:scenes.*": COUNT,
     "demo:rows": COUNT,
     "demo:*_options": _TEXTS,
@@ -122,7 +135,7 @@ OPTIONS: Mapping[str, Kind] = {
     "classes": ANY,  # see `zsda.data.classes.find_classes`
     "*.classes": ANY,
     "published": TEXT.or_none(),
-    **dict.fromkeys(("compile", "profile", "masks", "mirror", "cityscapes_root", "editor.compile"), FLAG),
+    **dict.fromkeys(("compile", "dry_run", "profile", "masks", "mirror", "cityscapes_root", "editor.compile"), FLAG),
     "*_root": PATH,
     "checkpoint.every_steps": COUNT.or_none(),
     "checkpoint.every_minutes": POSITIVE.or_none(),
@@ -164,6 +177,8 @@ OPTIONS: Mapping[str, Kind] = {
     "data.validation": ANY,
     "*.unlabelled": ANY,
     "unlabelled.images.source": ANY,
+    "*.file": PATH.or_none(),
+    "settings.*.splits": _TEXTS.or_none(),
     "data.watch": _TEXTS,
     "*.setting": NAME.or_none(),
     "*.domain": NAME.or_none(),
@@ -211,7 +226,6 @@ OPTIONS: Mapping[str, Kind] = {
     "method.phases.*.start": TEXT.or_none(),
     "method.phases.*.labels": TEXT.or_none(),
     "method.phases.*.network": TEXT,
-    "method.phases.*.file": PATH.or_none(),
     "method.phases.*.size": SIZE,
     "method.phases.*.views": values.list_of(TEXT, "a list, for example [source,target]", least=1),
     "method.phases.*.parts": values.list_of(TEXT, "a list of source, unlabelled or both", least=1),
@@ -315,7 +329,8 @@ def _together(config: DictConfig, leaves: Mapping[str, Any]) -> Iterator[Callabl
     """Yields what refuses values, each right by itself, that do not go together."""
     for key, crop in leaves.items():
         above, _, name = key.rpartition(".")
-        if name == "crop" and above.endswith("transform") and f"{above}.size" in leaves:
+        # Of what is edited alone nothing is cropped.
+        if "method" in config and name == "crop" and above.endswith("transform") and f"{above}.size" in leaves:
             yield partial(values.check_crop, above, leaves[f"{above}.size"], crop, leaves.get(f"{above}.scale"))
         if name == "patch_size" and above.startswith("recipes.") and f"{above}.canvas" in leaves:
             patch = [crop, crop] if isinstance(crop, int) else crop

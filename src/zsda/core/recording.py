@@ -22,6 +22,7 @@ from zsda.core.run_records import ClassesRecord, NetworkRecord, RunHeader, RunRe
 from zsda.core.settings import without
 
 _CLASS = "_target_"
+_OF_DATA = "zsda.data."  # what classes of data sets are called
 _TOP = "model"
 _COMPARED = ("seed", "domain", "data", "model", "optimizer", "schedule", "trainer")
 _OF_EDITS = ("domain", "min_layout_score", "keep_best")
@@ -126,7 +127,8 @@ def training_record(config: DictConfig, trained: Trained) -> RunRecord:
 def recordable(value: Any) -> Any:  # noqa: ANN401 - a config as plain values
     """Copies settings without the places of files, and under names by which nothing is built."""
     if isinstance(value, Mapping):
-        kept = {key: inner for key, inner in value.items() if not _is_place(str(key))}
+        of_data = str(value.get(_CLASS, "")).startswith(_OF_DATA)
+        kept = {key: inner for key, inner in value.items() if not _is_place(str(key), of_data)}
         return {"class" if key == _CLASS else str(key).strip("_"): recordable(inner) for key, inner in kept.items()}
     return [recordable(inner) for inner in value] if isinstance(value, list) else value
 
@@ -135,8 +137,8 @@ def _made_with(recorded: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in _flat(recorded).items() if key != "partial"}
 
 
-def _is_place(key: str) -> bool:
-    return key in ("root", "subset") or key.endswith(("_root", "_subset"))
+def _is_place(key: str, of_data: bool) -> bool:
+    return key in ("root", "subset") or key.endswith(("_root", "_subset")) or (of_data and key == "file")
 
 
 def record_network(node: DictConfig, option: str) -> NetworkRecord:

@@ -109,7 +109,7 @@ class CachedReader(Reader):
 
     def entry(self, what: Path | LabelFile, size: Size | None) -> Path | None:
         """Returns the file of the cache that an image or a label map has at a size; None where the digest is not known."""
-        path, more = (what, "") if isinstance(what, Path) else (what.path, f"{what.encoding} {what.classes.plain()}")
+        path, more = (what, "") if isinstance(what, Path) else (what.path, f"{what.encoding!r} {what.classes.plain()}")
         known = [self._digests.get(path)]
         if isinstance(what, LabelFile) and what.like is not None:
             known.append(self._digests.get(what.like))

@@ -25,8 +25,9 @@ def find_classes(chosen: ClassSet | str | int | Mapping[str, Any]) -> ClassSet:
     if isinstance(chosen, ClassSet):
         return chosen
     if isinstance(chosen, Mapping):
-        made = _from_plain(chosen) if isinstance(chosen.get("name"), str) else _from_names(chosen)
-        _check(made)
+        recorded = isinstance(chosen.get("name"), str)
+        made = _from_plain(chosen) if recorded else _from_names(chosen)
+        check_classes(made, own_names=recorded)
         return made
     if str(chosen) not in CLASS_SETS:
         raise ConfigError(
@@ -62,7 +63,16 @@ def _colour(*channels: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _check(classes: ClassSet) -> None:
+def check_classes(classes: ClassSet, own_names: bool) -> None:
+    """Refuses a set that is none.
+
+    Args:
+        classes: the set.
+        own_names: whether it may take in names that the table does not hold, as one of a user's own data does.
+
+    Raises:
+        ConfigError: it has no class or more than 255, or two take in the same.
+    """
     if not 1 <= len(classes) <= IGNORE:
         raise ConfigError(f"classes: {len(classes)} classes; expected 1 to {IGNORE}, an id is a byte")
     unreadable = [name for name in classes.names if not _NAME.fullmatch(name)]
@@ -70,7 +80,7 @@ def _check(classes: ClassSet) -> None:
         raise ConfigError(f"classes: {unreadable[0]!r}; expected names of letters, digits, spaces and _.+-")
     taken = [name for one in classes.classes for name in one.takes]
     unknown = [name for name in taken if name not in LABEL_ID]
-    if unknown:
+    if unknown and not own_names:
         raise ConfigError(f"classes: no class is called {', '.join(unknown)}; expected some of {_known_names()}")
     for what, names in (("called", list(classes.names)), ("taken in", taken)):
         twice = [name for name, count in Counter(names).items() if count > 1]

@@ -47,6 +47,7 @@ Kind = Literal[
     "hidden",
     "unused",
     "disk",
+    "plan",
 ]
 
 Progress = Callable[[Iterable["_Look"], int], Iterable["_Look"]]
@@ -318,7 +319,7 @@ def _edits(dataset: GeneratedSet, decode: bool) -> Iterator[Finding]:
         if source is None:
             yield Finding(
                 "edits",
-                f"{image}: has no source image; delete it, or put its source into {dataset.split} of Cityscapes",
+                f"{image}: has no source image; delete it, or put its source into {dataset.split} of the source",
             )
         elif is_unedited(image, source, decode=image in compared):
             yield Finding(

@@ -8,6 +8,7 @@ from pathlib import Path
 from zsda.core.errors import ConfigError, DataError, Gathered
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX, Cityscapes
+from zsda.data.datasets.described import DescribedData
 from zsda.data.datasets.generated import GeneratedSet
 from zsda.data.datasets.gta5 import GTA5
 from zsda.data.datasets.robotcar import RobotCar
@@ -52,32 +53,36 @@ def find_sets(data_root: Path, generated_root: Path) -> tuple[list[Listed], list
     return [*listed, *find_generated(data_root, generated_root)], absent
 
 
-def find_generated(data_root: Path, generated_root: Path, domain: str | None = None) -> list[Listed]:
+def find_generated(
+    data_root: Path, generated_root: Path, domain: str | None = None, file: Path | None = None
+) -> list[Listed]:
     """Lists the generated sets that are there, every split of each.
 
     Args:
         data_root: where their source lies, and what a world rendered.
         generated_root: where they lie.
         domain: whose they are; None lists those of all.
+        file: of the user's own data that are their source; None: they are of Cityscapes.
     """
-    folders = _generated_folders(data_root, generated_root)
+    folders = _generated_folders(*_roots(data_root, generated_root, file))
     wanted = [folder for folder in folders if domain in (None, folder.name.rpartition("_")[0])]
-    return _listed(wanted, data_root)
+    return _listed(wanted, data_root, file)
 
 
-def find_named(names: Sequence[str], data_root: Path, generated_root: Path) -> list[Listed]:
+def find_named(names: Sequence[str], data_root: Path, generated_root: Path, file: Path | None = None) -> list[Listed]:
     """Lists generated sets, every split of each, once however often it is named.
 
     Args:
         names: those of sets below the roots, ``<domain>_<recipe>``, or folders.
         data_root: where their source lies, and what a world rendered.
         generated_root: where sets lie; of equal names that in here is taken.
+        file: see `find_generated`.
 
     Raises:
         ConfigError: two sets have the same name.
         DataError: one is not there, has another name than a training would find it by, or holds no images.
     """
-    known = {folder.name: folder for folder in _generated_folders(data_root, generated_root)}
+    known = {folder.name: folder for folder in _generated_folders(*_roots(data_root, generated_root, file))}
     found: dict[str, Path] = {}
     wrong = Gathered()
     for name in names:
@@ -89,7 +94,12 @@ def find_named(names: Sequence[str], data_root: Path, generated_root: Path) -> l
                     f"set={name}: has the name of {found[folder.name]}, and their results would be one; look at them one by one"
                 )
     wrong.conclude()
-    return _listed(list(found.values()), data_root)
+    return _listed(list(found.values()), data_root, file)
+
+
+def _roots(data_root: Path, generated_root: Path, file: Path | None) -> tuple[Path, ...]:
+    """Returns where sets lie; what a world rendered is of no other data."""
+    return (data_root, generated_root) if file is None else (generated_root,)
 
 
 def _check_set(folder: Path, known: Collection[str]) -> None:
@@ -105,8 +115,8 @@ def _check_set(folder: Path, known: Collection[str]) -> None:
         raise DataError(f"set={folder}: no generated set; expected {IMAGES}/train/*/*{SUFFIX} in it")
 
 
-def _listed(folders: Iterable[Path], data_root: Path) -> list[Listed]:
-    sources = cache(partial(_source, data_root))
+def _listed(folders: Iterable[Path], data_root: Path, file: Path | None) -> list[Listed]:
+    sources = cache(partial(_source, data_root, file))
     return [
         Listed.by(f"{folder.name} {split}", role, partial(_generated, folder, split, sources))
         for folder in folders
@@ -132,7 +142,9 @@ def _generated_folders(*roots: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _source(data_root: Path, split: str) -> SegmentationDataset:
+def _source(data_root: Path, file: Path | None, split: str) -> SegmentationDataset:
+    if file is not None:
+        return DescribedData(file, split, needs_labels=None)
     return Cityscapes(data_root / "cityscapes", split, needs_labels=None)
 
 

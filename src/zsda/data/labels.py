@@ -82,7 +82,7 @@ LABEL_ID: dict[str, int] = {c.name: c.label_id for c in TABLE}
 _TO_LABEL_IDS = np.zeros(256, np.uint8)
 _TO_LABEL_IDS[: len(CLASSES)] = [c.label_id for c in CLASSES]
 
-_Colour = tuple[int, int, int]
+Colour = tuple[int, int, int]
 _Group = tuple[str, ...]
 _LABEL_IDS: dict[int, _Group] = {c.label_id: (c.name,) for c in TABLE if c.label_id >= 0}
 _SYNTHIA = (
@@ -112,6 +112,28 @@ _ENCODINGS: dict[str, Mapping[int, _Group]] = {
 
 14 and 22 are road works and lane markings in SYNTHIA; in RobotCar, what HIAST does not count has any other id of a byte.
 """
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """How the label maps of a user's own data count.
+
+    Attributes:
+        name: how messages call it.
+        ids: the ids that a map may hold, each with the names that it does not tell apart; without one it is ignored.
+        colours: RGB in a file, each with the id of ``ids`` that it stands for; empty where files hold ids.
+    """
+
+    name: str
+    ids: tuple[tuple[int, tuple[str, ...]], ...]
+    colours: tuple[tuple[Colour, int], ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Encoding = str | LabelTable
+"""How label maps count: one of the names below, or a table of a user's own."""
 
 _OWN_IDS = "classIds"
 _BLACK = (0, 0, 0)
@@ -166,7 +188,7 @@ class ClassSet:
         """The colour of each of the 256 ids, uint8 [256, 3]; ids beyond the classes are black."""
         return _palette(self)
 
-    def check_encoding(self, encoding: str) -> None:
+    def check_encoding(self, encoding: Encoding) -> None:
         """Refuses label maps that do not tell apart what this set does; ``encoding`` as for `to_ids`.
 
         Raises:
@@ -174,13 +196,13 @@ class ClassSet:
         """
         _lookup(self, encoding)
 
-    def to_ids(self, ids: NDArray[np.uint8] | NDArray[np.uint16], encoding: str) -> NDArray[np.uint8]:
+    def to_ids(self, ids: NDArray[np.uint8] | NDArray[np.uint16], encoding: Encoding) -> NDArray[np.uint8]:
         """Translates a label map as stored on disk.
 
         Args:
             ids: uint8 or uint16, any shape.
             encoding: ``labelIds``, ``labelTrainIds``, ``gta5Ids``: label ids with 34 for licence plates, ``synthiaIds``,
-                ``robotcarIds``, or ``classIds``: the ids of this set.
+                ``robotcarIds``, ``classIds``: the ids of this set; or a table of a user's own.
 
         Returns:
             Ids of this set and `IGNORE`, uint8, same shape.
@@ -193,13 +215,16 @@ class ClassSet:
         used = _used(ids)
         outside = used[~known[used]].tolist()
         if outside:
-            largest = np.flatnonzero(known[:IGNORE]).max()
-            raise DataError(f"ids outside the table of {encoding}: {outside}; expected 0-{largest} and {IGNORE}")
+            if isinstance(encoding, LabelTable):
+                expected = f"{', '.join(str(stored) for stored, _ in encoding.ids)} and {IGNORE}"
+            else:
+                expected = f"0-{np.flatnonzero(known[:IGNORE]).max()} and {IGNORE}"
+            raise DataError(f"ids outside the table of {encoding}: {outside}; expected {expected}")
         if ids.dtype != np.uint8:
             return becomes[ids]
         return np.asarray(_bytes(ids).point(becomes[:256].tolist())).reshape(ids.shape)
 
-    def painted_otherwise(self, palette: NDArray[np.uint8], encoding: str) -> dict[int, str]:
+    def painted_otherwise(self, palette: NDArray[np.uint8], encoding: Encoding) -> dict[int, str]:
         """Finds the indices of a palette that are no ids: those in the colour of a class that they do not stand for.
 
         A single one may be chance: red, or the 21st colour of PASCAL VOC, which is that of the road. So there must be two of them,
@@ -207,11 +232,13 @@ class ClassSet:
 
         Args:
             palette: RGB, uint8 [N, 3].
-            encoding: as for `to_ids`.
+            encoding: as for `to_ids`; a table of a user's own says itself what its ids are, in whatever colours.
 
         Returns:
             Index -> the class whose colour it has; the names that share a colour are joined.
         """
+        if isinstance(encoding, LabelTable):
+            return {}
         by_colour, meant = _colours(self, encoding)
         colours = [tuple(colour) for colour in palette.tolist()]
         known = {i: by_colour[c] for i, c in enumerate(colours) if c in by_colour and i != IGNORE}
@@ -241,8 +268,12 @@ def _bytes(ids: NDArray[Any]) -> Image.Image:
     return Image.frombuffer("L", (flat.size, 1), flat, "raw", "L", 0, 1)
 
 
+def _groups(encoding: Encoding) -> Mapping[int, _Group]:
+    return dict(encoding.ids) if isinstance(encoding, LabelTable) else _ENCODINGS[encoding]
+
+
 @cache
-def _lookup(classes: ClassSet, encoding: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _lookup(classes: ClassSet, encoding: Encoding) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Returns what each id of 16 bits becomes, and which of them the encoding holds."""
     if encoding == _OWN_IDS:
         found = {number: number for number in range(len(classes))}
@@ -250,7 +281,7 @@ def _lookup(classes: ClassSet, encoding: str) -> tuple[NDArray[np.uint8], NDArra
         taken = {name: number for number, one in enumerate(classes.classes) for name in one.takes}
         _check_apart(taken, encoding)
         found = {
-            stored: taken.get(group[0], IGNORE) if group else IGNORE for stored, group in _ENCODINGS[encoding].items()
+            stored: taken.get(group[0], IGNORE) if group else IGNORE for stored, group in _groups(encoding).items()
         }
     becomes, known = np.full(2**16, IGNORE, np.uint8), np.zeros(2**16, np.bool_)
     becomes[list(found)] = list(found.values())
@@ -258,8 +289,15 @@ def _lookup(classes: ClassSet, encoding: str) -> tuple[NDArray[np.uint8], NDArra
     return becomes, known
 
 
-def _check_apart(taken: Mapping[str, int], encoding: str) -> None:
-    groups = dict.fromkeys(group for group in _ENCODINGS[encoding].values() if len(group) > 1)
+def _check_apart(taken: Mapping[str, int], encoding: Encoding) -> None:
+    held = _groups(encoding).values()
+    if isinstance(encoding, LabelTable) and not any(name in taken for group in held for name in group):
+        names = dict.fromkeys(name for group in held for name in group)
+        raise ConfigError(
+            f"labels of {encoding} show {', '.join(names)}; none of them is among {', '.join(taken)}; a run scores what it was trained "
+            "to tell apart: give like: [names of Cityscapes' classes] to the classes of the file, where they are the same"
+        )
+    groups = dict.fromkeys(group for group in held if len(group) > 1)
     for first, *others in groups:
         other = next((name for name in others if taken.get(name) != taken.get(first)), None)
         if other is not None:
@@ -268,16 +306,17 @@ def _check_apart(taken: Mapping[str, int], encoding: str) -> None:
                 for s in CLASS_SETS.values()
                 if all(any({*group} <= {*c.takes} for c in s.classes) for group in groups)
             ]
+            named = f"classes={' or '.join(s.name for s in fitting)}, a run of these, or " if fitting else ""
             raise ConfigError(
-                f"labels in {encoding} do not tell {first} from {other}; expected classes={' or '.join(s.name for s in fitting)}, a run "
-                f"of these, or a set that takes in {', '.join(' + '.join(group) for group in groups)} each as one class, or not at all"
+                f"labels in {encoding} do not tell {first} from {other}; expected {named}a set that takes in "
+                f"{', '.join(' + '.join(group) for group in groups)} each as one class, or not at all"
             )
 
 
 @cache
-def _colours(classes: ClassSet, encoding: str) -> tuple[dict[_Colour, str], dict[int, set[_Colour]]]:
+def _colours(classes: ClassSet, encoding: str) -> tuple[dict[Colour, str], dict[int, set[Colour]]]:
     """Returns colour -> classes, and stored id -> the colours that it may have; black, which many share, is left out."""
-    names: dict[_Colour, list[str]] = {}
+    names: dict[Colour, list[str]] = {}
     for name, colour in [*((c.name, c.colour) for c in TABLE), *((c.name, c.colour) for c in classes.classes)]:
         names.setdefault(colour, []).append(name)
     names.pop(_BLACK, None)

@@ -5,6 +5,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -15,7 +16,7 @@ from PIL import ExifTags, Image
 from zsda.core.errors import DataError, ZsdaError
 from zsda.core.limits import TooLargeError, check_pixels
 from zsda.core.reasons import reason
-from zsda.data.labels import ClassSet
+from zsda.data.labels import IGNORE, ClassSet, Encoding, LabelTable
 from zsda.data.opening import opened, regular
 from zsda.data.png import decode_plain
 from zsda.data.resizing import Size, Window, cut, resize_image, resize_mask, resize_to_nearest
@@ -114,7 +115,7 @@ class LabelFile(NamedTuple):
     """
 
     path: Path
-    encoding: str
+    encoding: Encoding
     classes: ClassSet
     like: Path | None = None
 
@@ -148,22 +149,25 @@ class Reader:
             return Pixels(found if window is None else cut(found, window), own)
         return Pixels(resize_image(_as_image(found), size or own, window), own)
 
-    def label(self, path: Path, encoding: str, classes: ClassSet) -> NDArray[np.uint8]:
+    def label(self, path: Path, encoding: Encoding, classes: ClassSet) -> NDArray[np.uint8]:
         """Reads a label map as ids of a class set, uint8 [H, W].
 
         Palette PNGs, as GTA5 has them, are read as the ids they index, never as colours; where those are the colours of other classes
-        they are refused.
+        they are refused. Where a user's own table gives colours, those are read.
 
         Raises:
             DamagedImageError: the file is missing, truncated, or no PNG; or it has more pixels than `zsda.core.limits.most_pixels`.
             DataError: its channels or bits are not those of the encoding, its EXIF says that it is to be turned, it has ids that the
-                encoding does not hold, or is painted in the colours of others.
+                encoding does not hold, or is painted in colours that are those of others or of nothing.
             ConfigError: the encoding does not tell the classes apart.
         """
-        form = _FORMS.get(encoding, _ONE_CHANNEL)
         try:
             with _decoding(path, "PNG"):
-                ids = _decoded_ids(path, form, classes, encoding)
+                if isinstance(encoding, LabelTable) and encoding.colours:
+                    ids: NDArray[np.uint8] | NDArray[np.uint16] = _decoded_colours(path, encoding)
+                else:
+                    form = _ONE_CHANNEL if isinstance(encoding, LabelTable) else _FORMS.get(encoding, _ONE_CHANNEL)
+                    ids = _decoded_ids(path, form, classes, encoding)
             return classes.to_ids(ids if ids.ndim == 2 else ids[..., 0], encoding)
         except DamagedImageError:
             raise
@@ -237,7 +241,9 @@ def _decoded(path: Path) -> NDArray[np.uint8] | Image.Image:
             return _from_16_bits(upright) if deep else upright.convert("RGB")
 
 
-def _decoded_ids(path: Path, form: _Form, classes: ClassSet, encoding: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _decoded_ids(
+    path: Path, form: _Form, classes: ClassSet, encoding: Encoding
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Decodes a label to what it holds, [H, W] or [H, W, C] with the ids in the first channel."""
     plain = decode_plain(regular(path)) if form is _ONE_CHANNEL else None
     if plain is not None and plain.ndim == 2:
@@ -249,6 +255,57 @@ def _decoded_ids(path: Path, form: _Form, classes: ClassSet, encoding: str) -> N
         if image.mode == "P":
             _check_colours(image, classes, encoding)
     return ids
+
+
+def _decoded_colours(path: Path, table: LabelTable) -> NDArray[np.uint8]:
+    """Decodes a label that is painted, with a palette or without, to ids of a table, uint8 [H, W]."""
+    with opened(path, png_only=True) as (_, image):
+        if any("16" in str(tile[3]) for tile in image.tile):
+            raise DataError("a painted label of 16 bits; expected 8 bits of a channel")
+        image.load()
+        _check_upright(image)
+        if image.mode == "P":
+            palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            used = np.array(image)
+            return _painted_ids(palette, np.bincount(used.ravel(), minlength=len(palette)), table)[used]
+        pixels = np.array(image.convert("RGB")).astype(np.int32)
+    codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    found = _ids_of_colours(table)[codes]
+    if (found < 0).any():
+        foreign, counts = np.unique(codes[found < 0], return_counts=True)
+        colours = np.stack([foreign >> 16, foreign >> 8 & 255, foreign & 255], axis=-1).astype(np.uint8)
+        _painted_ids(colours, counts, table)  # which names them
+    return found.astype(np.uint8)
+
+
+@cache
+def _ids_of_colours(table: LabelTable) -> NDArray[np.int16]:
+    """Returns the id of each colour of 24 bits, -1 of those that the table does not hold: sorting the pixels takes seconds."""
+    ids = np.full(2**24, -1, np.int16)
+    for (red, green, blue), number in table.colours:
+        ids[red << 16 | green << 8 | blue] = number
+    return ids
+
+
+def _painted_ids(colours: NDArray[np.uint8], counts: NDArray[np.intp], table: LabelTable) -> NDArray[np.uint8]:
+    """Returns the id of each colour, uint8 [N]; those that nothing is painted in are ignored.
+
+    Raises:
+        DataError: something is painted in a colour that the table does not hold.
+    """
+    known = dict(table.colours)
+    keys = [(red, green, blue) for red, green, blue in colours.tolist()]
+    foreign = sorted(
+        ((int(count), key) for count, key in zip(counts, keys, strict=False) if count and key not in known),
+        reverse=True,
+    )
+    if foreign:
+        first = ", ".join(f"#{r:02x}{g:02x}{b:02x} ({count} pixels)" for count, (r, g, b) in foreign[:3])
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise DataError(
+            f"painted in colours that {table} does not hold: {first}{more}; expected those of its classes and of ignore:"
+        )
+    return np.array([known.get(key, IGNORE) for key in keys], np.uint8)
 
 
 def _end(path: Path) -> bytes:
@@ -287,7 +344,7 @@ def _check_upright(image: Image.Image) -> None:
         raise DataError("a label that its EXIF says to turn; expected one that is stored upright, as its image is seen")
 
 
-def _check_colours(image: Image.Image, classes: ClassSet, encoding: str) -> None:
+def _check_colours(image: Image.Image, classes: ClassSet, encoding: Encoding) -> None:
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     odd = {index: f"painted as {name}" for index, name in classes.painted_otherwise(palette, encoding).items()}
     if (palette == palette[:, :1]).all():  # ids as greys, to which a tool that saves space gave other indices
@@ -303,7 +360,7 @@ def _check_colours(image: Image.Image, classes: ClassSet, encoding: str) -> None
         )
 
 
-def _check_form(file: BinaryIO, image: Image.Image, form: _Form, encoding: str) -> None:
+def _check_form(file: BinaryIO, image: Image.Image, form: _Form, encoding: Encoding) -> None:
     place = file.tell()
     file.seek(0)
     header = file.read(_HEADER)

@@ -12,7 +12,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from zsda.core.digests import content_digests
 from zsda.core.errors import DataError
 from zsda.core.files import digest
 from zsda.core.records import printable
-from zsda.data.labels import CITYSCAPES, IGNORE, ClassSet
+from zsda.data.labels import CITYSCAPES, IGNORE, ClassSet, Encoding, LabelTable
 from zsda.data.reader import FROM_DISK, LabelFile, Pixels, Reader
 from zsda.data.resizing import Size, Window
 from zsda.data.set_names import CONTACT_SHEET
@@ -58,7 +58,7 @@ class Sample:
     key: str
     image: Path
     label: Path | None = None
-    encoding: str = ENCODINGS[0]
+    encoding: Encoding = ENCODINGS[0]
     sizes: LabelSizes = "equal"
 
 
@@ -69,7 +69,9 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     """
     contents = content_digests(path for s in samples for path in (s.image, s.label) if path is not None)
     known = [(s.key, contents[s.image], None if s.label is None else contents[s.label]) for s in samples]
-    return digest(repr(known).encode())
+    # What labels mean by themselves, nobody can change; a table of a user's own is changed easily.
+    tables = list(dict.fromkeys(s.encoding for s in samples if isinstance(s.encoding, LabelTable)))
+    return digest(repr((known, tables) if tables else known).encode())
 
 
 def images_below(folder: Path) -> Iterator[Path]:
@@ -95,6 +97,17 @@ def images_below(folder: Path) -> Iterator[Path]:
                 yield Path(path, name)
 
 
+def images_of_cities(folder: Path) -> Iterator[Path]:
+    """Walks the images below a folder as `images_below` does, and those of its folders that are links, such as those of a city.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+    links = [path for path in folder.iterdir() if path.is_symlink() and path.is_dir()] if folder.is_dir() else []
+    for place in (folder, *links):
+        yield from images_below(place)
+
+
 def warn_of_unused(what: str, folder: Path, used: Sequence[Path], expected: str) -> None:
     """Counts in a warning the images below a folder that are not used, and names the first.
 
@@ -104,9 +117,7 @@ def warn_of_unused(what: str, folder: Path, used: Sequence[Path], expected: str)
         used: those that are.
         expected: what would be used.
     """
-    # Of a city that is a link to a folder, too.
-    links = [path for path in folder.iterdir() if path.is_symlink() and path.is_dir()] if folder.is_dir() else []
-    unused = sorted({path for place in (folder, *links) for path in images_below(place)} - {*used})
+    unused = sorted({*images_of_cities(folder)} - {*used})
     if unused:
         tell(
             f"{what}: {len(unused)} of {len(unused) + len(used)} images under {folder} are not used, the first is {unused[0]}; expected "
@@ -243,9 +254,14 @@ class SegmentationDataset:
         classes: what the ids of its masks stand for.
         reader: opens the files.
 
+    Attributes:
+        editable: whether generated sets can be made of it: its keys are ``<city>/<frame>``.
+
     Raises:
         ConfigError: the labels do not tell the classes apart.
     """
+
+    editable: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from zsda.core.errors import ConfigError
 from zsda.core.values import shown
-from zsda.data.datasets.cityscapes import Cityscapes
 from zsda.data.datasets.generated import Checks, GeneratedSet
 from zsda.data.layout_choice import Best, best_scenes, check_choice, check_comparable
 from zsda.data.samples import SegmentationDataset
@@ -43,15 +42,15 @@ def view_images(
         checks: what is refused of a generated set.
 
     Raises:
-        ConfigError: the view needs a generated set, and there is no domain, or another source than Cityscapes.
+        ConfigError: the view needs a generated set, and there is no domain, or of the source none can be made.
         DataError: the set is not there, or not as it must be.
     """
     if view in (SOURCE, WEATHER):
         return source
-    if not isinstance(source, Cityscapes):
+    if not source.editable:
         raise ConfigError(
-            f"the view {view!r} needs a generated set, which Cityscapes alone has, and the source is {source.name}; give "
-            f"data=cityscapes, method=source_only, or in method.phases.NAME.data.views and data.watch nothing but {SOURCE}"
+            f"the view {view!r} needs a generated set, which Cityscapes and own data have, and the source is {source.name}; give "
+            f"data=cityscapes, data=folder, method=source_only, or in method.phases.NAME.data.views and data.watch nothing but {SOURCE}"
         )
     root = generated_root if view != ORACLE or rendered_root is None else rendered_root
     return GeneratedSet(root, domain, view, source, min_layout_score, checks)

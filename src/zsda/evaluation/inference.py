@@ -1,7 +1,7 @@
 """From images to label maps, the one way for all who predict, and a task that scores them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ class Inference(ABC):
         """Brings an RGB image to what `labels` takes, float32 [3, h, w]."""
         return normalise(torch.tensor(resize_image(image, self.size or (image.height, image.width))))
 
-    @abstractmethod
     def labels(
         self,
         model: Callable[[Tensor], Tensor],
@@ -56,6 +55,26 @@ class Inference(ABC):
         Returns:
             B maps of the most likely channel, int64 [H, W].
         """
+        return [answer.argmax(dim=0) for answer in self._answers(model, images, sizes)]
+
+    def probabilities(
+        self,
+        model: Callable[[Tensor], Tensor],
+        images: Sequence[Tensor] | Tensor,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Tensor]:
+        """Predicts how likely each channel is, B of float32 [C, H, W] that sum to 1 at each pixel; for the arguments see `labels`."""
+        return [self._as_probabilities(answer.float()) for answer in self._answers(model, images, sizes)]
+
+    @abstractmethod
+    def _answers(
+        self, model: Callable[[Tensor], Tensor], images: Sequence[Tensor] | Tensor, sizes: Sequence[Size] | None
+    ) -> Iterator[Tensor]:
+        """Yields what the network says of each image, [C, H, W], the largest channel being the most likely."""
+
+    @abstractmethod
+    def _as_probabilities(self, answer: Tensor) -> Tensor:
+        """Brings one of the answers to probabilities."""
 
 
 class ResizedInference(Inference):
@@ -72,19 +91,15 @@ class ResizedInference(Inference):
         SIZE.check("size", size)
         self.size = size
 
-    def labels(
-        self,
-        model: Callable[[Tensor], Tensor],
-        images: Sequence[Tensor] | Tensor,
-        sizes: Sequence[Size] | None = None,
-    ) -> list[Tensor]:
-        """Predicts label maps; see `Inference`."""
+    def _answers(
+        self, model: Callable[[Tensor], Tensor], images: Sequence[Tensor] | Tensor, sizes: Sequence[Size] | None
+    ) -> Iterator[Tensor]:
         logits = model(images if isinstance(images, Tensor) else torch.stack([*images]))
         asked = [image.shape[-2:] for image in images] if sizes is None else sizes
-        return [
-            _resized(single, size, align_corners=False).argmax(dim=0)
-            for single, size in zip(logits, asked, strict=True)
-        ]
+        return (_resized(single, size, align_corners=False) for single, size in zip(logits, asked, strict=True))
+
+    def _as_probabilities(self, answer: Tensor) -> Tensor:
+        return answer.softmax(dim=0)
 
 
 class SummedInference(Inference):
@@ -102,13 +117,9 @@ class SummedInference(Inference):
         self.size = None
         self._scales, self._mirror = scales, mirror
 
-    def labels(
-        self,
-        model: Callable[[Tensor], Tensor],
-        images: Sequence[Tensor] | Tensor,
-        sizes: Sequence[Size] | None = None,
-    ) -> list[Tensor]:
-        """Predicts label maps; see `Inference`."""
+    def _answers(
+        self, model: Callable[[Tensor], Tensor], images: Sequence[Tensor] | Tensor, sizes: Sequence[Size] | None
+    ) -> Iterator[Tensor]:
         asked = [image.shape[-2:] for image in images] if sizes is None else sizes
         sums: list[Tensor] = []
         for scale in self._scales:
@@ -122,7 +133,10 @@ class SummedInference(Inference):
                     sums[number] += at_size
                 else:
                     sums.append(at_size)
-        return [summed.argmax(dim=0) for summed in sums]
+        return iter(sums)
+
+    def _as_probabilities(self, answer: Tensor) -> Tensor:
+        return answer / answer.sum(dim=0)
 
 
 def inference_by(protocol: Protocol, size: Size) -> Inference:

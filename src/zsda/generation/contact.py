@@ -115,7 +115,7 @@ class ContactSheet:
 
     def _read(self, record: Mapping[str, Any]) -> Pair | None:
         source = record["source"]
-        original, edit = self._patches.root / source, self._store.root / source
+        original, edit = self._patches.original(source), self._store.root / source
         try:
             contents = [digest(read_regular(path)) for path in (original, edit)]
             if contents != [record["source_digest"], record["digest"]]:

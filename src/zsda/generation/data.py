@@ -1,6 +1,7 @@
 """Source images as groups of patches, ready to be edited together."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from zsda.core.files import digest
 from zsda.core.values import COUNT
+from zsda.data.datasets.cityscapes import edit_path
 from zsda.data.faults import Fault, collate, load_or_fault
 from zsda.data.samplers import check_loading, group_loader
 from zsda.data.samples import SegmentationDataset
@@ -28,6 +30,10 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
         seed: the seed of the run.
         limit: take the first so many images only; None takes all.
 
+    Attributes:
+        paths: where the edits of the images go, below a set, in order.
+        images: the file of each.
+
     Raises:
         ConfigError: the limit leaves no image.
     """
@@ -36,10 +42,16 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
         self, source: SegmentationDataset, recipe: Recipe, domain: Domain, seed: int, limit: int | None = None
     ) -> None:
         COUNT.or_none().check("limit", limit)
-        self.root, self._source = source.root, source
-        self._places = {s.image.relative_to(source.root).as_posix(): place for place, s in enumerate(source.samples)}
+        self._source = source
+        self._places = {edit_path(source.split, sample.key): place for place, sample in enumerate(source.samples)}
         self.paths = sorted(self._places)[:limit]
+        self.images = {path: self.original(path) for path in self.paths}
         self.recipe, self.domain, self.seed = recipe, domain, seed
+
+    def original(self, path: str) -> Path:
+        """Returns what an edit is made of, also one beyond the limit, or of another split in the layout of Cityscapes."""
+        place = self._places.get(path)
+        return self._source.root / path if place is None else self._source.samples[place].image
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -47,7 +59,7 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
     def __getitem__(self, index: int) -> dict[str, Any] | Fault:
         """Returns the image, or the fault that kept it from being read.
 
-        ``source``: its path relative to the data set; ``source_digest``: SHA-256 of the file; ``canvas``: uint8
+        ``source``: the path of its edit below a set; ``source_digest``: SHA-256 of the file; ``canvas``: uint8
         [3, H, W]; ``boxes``: list of `Box`; ``patches``: uint8 [N, 3, h, w].
         """
         return load_or_fault(partial(self._load, self.paths[index]))
@@ -57,7 +69,7 @@ class SourcePatches(Dataset[dict[str, Any] | Fault]):
         boxes = self.recipe.boxes(self.seed, source, self.domain.name)
         return {
             "source": source,
-            "source_digest": digest((self.root / source).read_bytes()),
+            "source_digest": digest(self.images[source].read_bytes()),
             "canvas": canvas,
             "boxes": boxes,
             "patches": self.recipe.cut(canvas, boxes),
@@ -113,7 +125,7 @@ class PatchDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Brings the store in order, in one process only, while the others wait."""
-        self.store.recover(self.patches.root, self.patches.paths)
+        self.store.recover(self.patches.images)
 
     def setup(self, stage: str) -> None:
         """Finds the groups that are not finished; every process finds the same ones, whatever the memory of its device."""

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from zsda.data.datasets.cityscapes import edit_path
 from zsda.data.faults import Fault, FaultLog, load_or_fault
 from zsda.data.manifest import LAYOUT_NETWORK, LAYOUT_SCORE
 from zsda.data.samplers import UnpaddedSampler
@@ -84,7 +85,7 @@ class LayoutData(LightningDataModule):
         """Returns the loader of this process."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         source, root = self._source, self.store.root
-        samples = {sample.image.relative_to(source.root).as_posix(): sample for sample in source.samples}
+        samples = {edit_path(source.split, sample.key): sample for sample in source.samples}
         edited = [replace(samples[path], image=root / path, sizes="own") for path in self.pending]
         edits = SegmentationDataset(edited, root.name, root, source.split, self.judge.classes, source.reader)
         return DataLoader(

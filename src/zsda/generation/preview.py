@@ -13,6 +13,7 @@ from PIL import Image
 
 from zsda.core.errors import ConfigError
 from zsda.core.seeds import derive_seed
+from zsda.data.datasets.cityscapes import edit_path
 from zsda.data.labels import ClassSet
 from zsda.data.samples import SegmentationDataset
 from zsda.evaluation.layout import LayoutJudge
@@ -138,7 +139,7 @@ def read_images(
     for place in (len(source) * number // count for number in range(count)):
         sample = labelled[place]
         canvas, mask = recipe.draw_canvas(Image.fromarray(sample["image"])), sample["mask"]
-        path = source.samples[place].image.relative_to(source.root).as_posix()
+        path = edit_path(source.split, source.samples[place].key)
         images.append(SourceImage(path, canvas, mask, _score(judge, _picture(canvas), mask), labelled.classes))
     return images
 

@@ -140,12 +140,15 @@ class GeneratedStore:
                 "the link, or use another domain.name= (cityscapes_root=true makes a folder of links for other code beside the set)"
             )
 
-    def recover(self, source_root: Path, sources: Sequence[str]) -> None:
+    def recover(self, sources: Mapping[str, Path]) -> None:
         """Brings the set in order after whatever happened to the last run; to be called by one process.
 
         Lines that the last run left beside the manifest are merged into it. Of the given sources, images that are
         missing, damaged or made from another version of their source lose their line, and are made again. So do images
         that were left out, where their source has changed or there are more retries now.
+
+        Args:
+            sources: where the edit of an image goes, below the set -> the image.
 
         Raises:
             StoreError: the file system refuses.
@@ -154,8 +157,8 @@ class GeneratedStore:
         if not (self.root / "generation.json").exists():
             return
         records = self._read()
-        for source in sources:
-            if source in records and not self._holds(records[source], source_root / source):
+        for source, original in sources.items():
+            if source in records and not self._holds(records[source], original):
                 del records[source]
                 self._remove(source)
         self._merge(records)
@@ -189,7 +192,7 @@ class GeneratedStore:
             write_atomic(self.root / "generation.json", to_json(self.settings))
         if self._before_gates is not None:
             self._adopt_gate(self._before_gates)
-        content = None if edited.image is None else _encode(edited.image)
+        content = None if edited.image is None else encode(edited.image)
         if content is None:
             self._remove(edited.source)  # a killed run may have left one, and no line
         else:
@@ -350,7 +353,8 @@ def _is_left_out(record: Mapping[str, Any]) -> bool:
     return record.get("output", "") is None
 
 
-def _encode(image: Tensor) -> bytes:
+def encode(image: Tensor) -> bytes:
+    """Returns the file of an image, uint8 [3, H, W], as it is written into a set."""
     buffer = io.BytesIO()
     pixels = image.permute(1, 2, 0).contiguous().cpu().numpy()
     # Level 1 writes four times faster than the default, at a few percent of size.

@@ -105,7 +105,8 @@ def write_miniature(
     style: StreetStyle = CITY,
     looks: Mapping[str, Look] = LOOKS,
     oracle: bool = True,
-) -> None:
+    write: bool = True,
+) -> bool:
     """Writes the miniature world, or what is still missing of it.
 
     Args:
@@ -120,6 +121,10 @@ def write_miniature(
         style: how its streets look and from where they are seen; another one is another world.
         looks: what paints its conditions; its day, and every condition that is written, must be among them.
         oracle: write the day frames in the other looks as well.
+        write: False only looks.
+
+    Returns:
+        Whether all of it was there before.
 
     Raises:
         StoreError: ``root`` holds a world of other settings, or cannot be written to.
@@ -136,8 +141,13 @@ def write_miniature(
         "val": val,
     }
     root = Path(root)
+    looks_asked = [look for look in (*SEQUENCES, "game") if look in trained_on]
+    found = _look(root, settings)
+    there = found["finished"] and {*looks_asked} <= {*found[_TRAINING]}
+    if not write:
+        return there
 
-    def write(frames: Sequence[Frame], description: str) -> None:
+    def render(frames: Sequence[Frame], description: str) -> None:
         # For a log, in which no bar is seen.
         _log.info("%s: rendering %d frames into %s, once", description, len(frames), root)
         # As a dict, since a read-only view does not travel to another process.
@@ -147,13 +157,13 @@ def write_miniature(
         frames = [*cityscapes_frames("train", train, oracle), *cityscapes_frames("val", val, oracle)]
         frames += [frame for condition in SEQUENCES for frame in acdc_frames(condition, "val", test)]
         game = list(gta5_frames(test))
-        write([*frames, *game], "miniature world")
+        render([*frames, *game], "miniature world")
         _write_list(root, "val", game)
         write_atomic(root / MARKER, to_json({**settings, "finished": True, _TRAINING: []}))
-    for look in (look for look in (*SEQUENCES, "game") if look in trained_on):
+    for look in looks_asked:
         if look not in _claim(root, settings)[_TRAINING]:
             more = list(gta5_frames(train, test) if look == "game" else acdc_frames(look, "train", train))
-            write(more, f"miniature world, {look}")
+            render(more, f"miniature world, {look}")
             if look == "game":
                 _write_list(root, "train", more)
             # What another process has written since then stays in the list.
@@ -161,6 +171,7 @@ def write_miniature(
             write_atomic(
                 root / MARKER, to_json({**settings, "finished": True, _TRAINING: sorted({*looks_before, look})})
             )
+    return there
 
 
 def _write_list(root: Path, split: str, frames: Sequence[Frame]) -> None:
@@ -169,7 +180,15 @@ def _write_list(root: Path, split: str, frames: Sequence[Frame]) -> None:
 
 
 def _claim(root: Path, settings: dict[str, object]) -> dict[str, Any]:
-    """Marks ``root`` as a miniature world in the making; returns whether it is finished, and the looks that have training frames."""
+    """Marks ``root`` as a miniature world in the making; returns what `_look` does."""
+    state = _look(root, settings)
+    if not (root / MARKER).exists():
+        write_atomic(root / MARKER, to_json({**settings, **state}))
+    return state
+
+
+def _look(root: Path, settings: dict[str, object]) -> dict[str, Any]:
+    """Returns whether a world is finished, and the looks that have training frames."""
     marker = root / MARKER
     try:
         foreign = [name for name in ("cityscapes", "ACDC", "GTA5") if (root / name).exists()]
@@ -184,7 +203,6 @@ def _claim(root: Path, settings: dict[str, object]) -> dict[str, Any]:
                 f"{root}: holds {foreign[0]} but no {MARKER}; a miniature world is not mixed with other data: {_WAY_OUT}"
             )
         found = {**settings, "finished": False, _TRAINING: []}
-        write_atomic(marker, to_json(found))
     # Worlds of earlier versions say that they have no training frames of conditions.
     kept = {key: value for key, value in found.items() if key not in _STATE and (key, value) != ("target_train", 0)}
     differing = differences(kept, settings)

@@ -82,8 +82,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
     load_exactly(model, read_weights(path), path)
 
 
-def load_start_weights(model: nn.Module, path: Path) -> None:
+def load_start_weights(model: nn.Module, path: Path, other_classes: bool = False) -> None:
     """Loads what a training may start from: a whole network, or an ImageNet classifier for its backbone.
+
+    Args:
+        model: the network.
+        path: the file.
+        other_classes: whether of a network for another number of classes all is taken but its last layer, which begins anew.
 
     Raises:
         ModelError: the file fits neither the network nor its backbone.
@@ -93,7 +98,22 @@ def load_start_weights(model: nn.Module, path: Path) -> None:
     backbone = backbone_of(model)
     if backbone is not None and not whole and state.keys() & backbone.state_dict().keys():
         model, state = backbone, {key: value for key, value in state.items() if not key.startswith(_HEADS)}
+    other = _of_other_classes(model, state) if other_classes else []
+    if other:
+        state = {**state, **{key: model.state_dict()[key] for key in other}}
+        _log.info("%s tells other classes apart: %s begin anew", path, ", ".join(other))
     load_exactly(model, state, path, ", or model.weights=null to start without it")
+
+
+def _of_other_classes(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Returns the tensors of a classifier for another number of classes, where nothing else keeps the file from fitting."""
+    own = model.state_dict()
+    if own.keys() != state.keys():
+        return []
+    other = [key for key in own if own[key].shape != state[key].shape]
+    outputs = {(*own[key].shape[:1], *state[key].shape[:1]) for key in other}
+    last = all(own[key].shape[1:] == state[key].shape[1:] for key in other)
+    return other if last and len(outputs) == 1 else []
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

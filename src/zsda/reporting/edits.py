@@ -83,7 +83,7 @@ class EditedSet(Edits):
 
     Attributes:
         root: its folder.
-        source: that of the Cityscapes which was edited, as the last run that saw the set read it.
+        source: what was edited, as the last run that saw the set read it: the folder of Cityscapes, or the file of a user's own data.
         domain: what its images were edited into.
         recipe: how.
     """
@@ -110,7 +110,7 @@ def edited_sets(runs: Sequence[RunFolder]) -> list[EditedSet]:
         root = str(start.get("generated_root", data_root))
         seen = {key.rpartition("/")[2] for key in record.files}
         for recipe in seen | ({"target"} if "unlabelled" in seen else set()) if domain and root else ():
-            source = Path(data_root) / "cityscapes"
+            source = Path(str(start["data_file"])) if "data_file" in start else Path(data_root) / "cityscapes"
             places[Path(root) / set_name(str(domain), recipe)] = (source, str(domain), recipe)
     sets = []
     for path, (source, domain, recipe) in sorted(places.items()):

@@ -11,8 +11,10 @@ from PIL import Image
 from zsda.core.errors import ConfigError, DataError, StoreError
 from zsda.core.files import is_file
 from zsda.core.records import printable
-from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.datasets.cityscapes import SUFFIX, Cityscapes
+from zsda.data.datasets.described import DescribedData
 from zsda.data.labels import ClassSet
+from zsda.data.samples import SegmentationDataset
 from zsda.data.set_names import set_name
 from zsda.evaluation.scenes import LABELS, PREDICTION, SceneScores, has_scenes, read_picture, read_scenes
 from zsda.reporting.comparison import BASELINES, UPPER_BOUND, Comparison
@@ -74,7 +76,7 @@ class Pictures:
         self._comparison, self._count, self._classes = comparison, count, classes
         self._asked = methods
         self._scenes: dict[tuple[Path, str], list[SceneScores]] = {}
-        self._sources: dict[str, Cityscapes] = {}
+        self._sources: dict[tuple[Path, str], SegmentationDataset] = {}
         self._without: dict[str, None] = {}
         self._unread: list[str] = []
         unknown = [name for name in methods or [] if name not in comparison.methods]
@@ -245,34 +247,54 @@ class Pictures:
             if not edits:
                 continue
             size = (edits[0].width, edits[0].height)
-            seen = [*self._photograph(source / path, size, "source"), *edits, *self._labels(source, path, size)]
+            seen = [*self._source_image(source, path, size), *edits, *self._labels(source, path, size)]
             views.append(SceneView(printable(PurePosixPath(path).stem), "", seen))
         return views
 
     def _labels(self, root: Path, path: str, size: tuple[int, int]) -> list[Picture]:
         """Returns the labels of a source image; nothing where they cannot be read."""
-        parts = PurePosixPath(path).parts
-        split = parts[1] if len(parts) > 1 else ""
         try:
-            if split not in self._sources:
-                self._sources[split] = Cityscapes(root, split, self._classes)
-            source = self._sources[split]
-            places = {sample.image: place for place, sample in enumerate(source.samples)}
-            picture = Image.fromarray(source.mask(places[root / path], (size[1], size[0])))
-        except (DataError, OSError, ValueError, KeyError):
+            source, place = self._find(root, path)
+            picture = Image.fromarray(source.mask(place, (size[1], size[0])))
+        except (ConfigError, DataError, OSError, ValueError, KeyError):
             return []
         picture.putpalette(self._classes.palette.tobytes())
         return [label_map("ground truth", picture)]
 
+    def _find(self, root: Path, path: str) -> tuple[SegmentationDataset, int]:
+        """Returns the source of an edit, and its number there.
+
+        Raises:
+            ConfigError: the file of a user's own data is not what it was, or its labels do not tell the classes apart.
+            DataError: the source is not there.
+            KeyError: it does not hold the image.
+        """
+        split, *key = PurePosixPath(path.removesuffix(SUFFIX)).parts[1:]
+        if (root, split) not in self._sources:
+            kind = DescribedData if root.is_file() else Cityscapes
+            self._sources[root, split] = kind(root, split, self._classes, needs_labels=False)
+        source = self._sources[root, split]
+        places = {sample.key: place for place, sample in enumerate(source.samples)}
+        return source, places["/".join(key)]
+
+    def _source_image(self, root: Path, path: str, size: tuple[int, int]) -> list[Picture]:
+        """Returns the source of an edit; nothing where it cannot be read, which is told at the end."""
+        try:
+            source, place = self._find(root, path)
+            image = source.samples[place].image
+        except (ConfigError, DataError, OSError, ValueError, KeyError):
+            image = root / path
+        return self._photograph(image, size, "source")
+
     def _before(self, source: Path, root: Path, image: str, size: tuple[int, int]) -> list[Picture]:
         """Returns the source of an edit, and the intermediate edit of it, where they are there."""
         domain = root.name.removesuffix("_target")
-        places = {
-            "source": source,
-            _RECIPES["intermediate"]: root.parent / set_name(domain, "intermediate"),
-        }
-        there = {title: place / image for title, place in places.items() if is_file(place / image)}
-        return [picture for title, path in there.items() for picture in self._photograph(path, size, title)]
+        between = root.parent / set_name(domain, "intermediate") / image
+        known = is_file(source) or is_file(source / image)
+        return [
+            *(self._source_image(source, image, size) if known else ()),
+            *(self._photograph(between, size, _RECIPES["intermediate"]) if is_file(between) else ()),
+        ]
 
     def _photograph(self, path: Path, size: tuple[int, int] | None, title: str = _PHOTOGRAPH) -> list[Picture]:
         """Returns an image; nothing where it cannot be read, which is told at the end."""

@@ -21,6 +21,11 @@ IMAGES, SUFFIX = "leftImg8bit", "_leftImg8bit.png"
 """Folder and ending of the images, which generated sets share."""
 
 
+def edit_path(split: str, key: str) -> str:
+    """Returns where the edit of an image lies below its set, whatever the image is called: as Cityscapes would have it."""
+    return f"{IMAGES}/{split}/{key}{SUFFIX}"
+
+
 def cityscapes_samples(
     root: Path, split: str, subset: Path | None = None, needs_labels: bool | None = True
 ) -> list[Sample]:
@@ -51,6 +56,8 @@ class Cityscapes(SegmentationDataset):
         ConfigError: no such set of classes.
         DataError: the layout is not there, an image has no label, or the list or a listed file is not as it must be.
     """
+
+    editable = True
 
     def __init__(
         self,

@@ -58,8 +58,13 @@ def check_model(model: str) -> None:
     folder = located(model)
     if folder.is_dir():
         _read_index(folder)
-    elif not _HUB_ID.fullmatch(model):
+    elif not is_hub_id(model):
         raise ModelError(f"editor.model={model}: no such folder; {WAY_OUT}, or an id of the hub (owner/name)")
+
+
+def is_hub_id(model: str) -> bool:
+    """Tells whether a name could be an id of the hub, owner/name."""
+    return _HUB_ID.fullmatch(model) is not None
 
 
 def find_pipeline(model: str, revision: str | None) -> Path:
