@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 
 import numpy as np
@@ -116,6 +117,33 @@ def test_gta5_cannot_be_edited_as_it_has_no_splits(zsda):
     result = zsda("generate", "domain=night", "data=gta5", "world=miniature", "world.prepare=null")
     assert result.returncode == 2
     assert "no split of it can be edited; give data=cityscapes, or data=folder" in one_line(result)
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_a_cityscapes_root_is_made_of_cityscapes_alone(folder, zsda, dry_run):
+    words = ("domain=night", "cityscapes_root=true", f"dry_run={dry_run}")
+    result = zsda("generate", *words, *DATA, f"generated_root=linked_{dry_run}", cwd=folder)
+    told = "cityscapes_root=true links edits beside the labels of Cityscapes, and these are of neustadt train; expected data=cityscapes"
+    assert told in result.stdout + result.stderr
+    assert result.returncode != 0
+    assert not list(folder.glob("linked_*/*"))
+
+
+def test_photographs_of_one_name_are_no_images_to_label(folder, zsda, tmp_path):
+    """Their pseudo labels would have one name as well; it is told before anything is trained."""
+    for place in ("north", "south"):
+        (tmp_path / "photographs" / place).mkdir(parents=True)
+        for name in ("frame 1", *(f"{place} {number}" for number in range(4))):
+            Image.new("RGB", (128, 64)).save(tmp_path / f"photographs/{place}/{name}.png")
+    unlabelled = ("unlabelled=folder", f"unlabelled.images.root={tmp_path / 'photographs'}", "name=same")
+    experiment = ("experiment=hiast_game_to_day", "data=folder_unpaired", *DATA[1:], "unlabelled.setting=north")
+    result = zsda("train", *experiment, *unlabelled, "trainer=cpu", cwd=folder)
+    assert result.returncode == 2
+    assert re.search(
+        r"north/frame 1\.png and \S*south/frame 1\.png would share the label labels1/frame 1_pseudo_label\.png; expected a name",
+        result.stderr,
+    )
+    assert not (folder / "runs/same").exists()
 
 
 def test_a_file_of_weights_keeps_its_own_classes(folder, zsda):

@@ -109,6 +109,8 @@ def test_what_is_finished_is_not_made_again(zsda, trained, photos, predicted, tm
     assert (out / "train_ids/street.png").read_bytes() == (predicted / "train_ids/street.png").read_bytes()
     grey = "train_ids/deep/er/grey.png"
     assert (out / grey).read_bytes() != (predicted / grey).read_bytes()
+    assert not (out / "overlay/deep/er/grey.png").exists()  # of what it was, and not asked for now
+    assert (out / "overlay/deep/er/clear.png").exists()
 
     other = zsda(*words, "size=[32,64]", cwd=trained)
     assert other.returncode == 2
@@ -134,6 +136,51 @@ def test_a_broken_photograph_is_named_and_the_others_are_predicted(zsda, trained
     assert "broken.png: cannot be decoded" in told
     assert len(list((tmp_path / "out/overlay").rglob("*.png"))) == 5
     assert not list((tmp_path / "out").rglob("*broken*"))
+
+
+def test_predictions_are_no_photographs(zsda, trained, street, tmp_path):
+    """Those of a folder in it, and all that lies beside the runs."""
+    (tmp_path / "work/runs").symlink_to(trained / "runs")
+    for name in ("a", "b"):
+        street.save(tmp_path / f"work/{name}.png")
+    for _ in range(2):
+        result = zsda("predict", "input=.", "out=old/new", *CPU)
+        assert result.returncode == 0, result.stderr
+        assert "predicted 2 of 2 photographs" in result.stdout
+    shutil.copytree(trained / "runs" / RUN, tmp_path / f"work/mine/{RUN}")
+    for place in ("mine/scores.png", "other/found.png"):  # of another command, and what a former one left
+        (tmp_path / "work" / place).parent.mkdir(exist_ok=True)
+        street.save(tmp_path / "work" / place)
+    for out in ("other", "mine"):
+        result = zsda("predict", "input=.", "runs_root=mine", f"out={out}", *CPU)
+        assert result.returncode == 0, result.stderr
+        assert "predicted 2 of 2 photographs" in result.stdout
+
+
+def test_no_file_of_others_is_written_over(zsda, trained, street, tmp_path):
+    place = tmp_path / "photos/overlay"
+    place.mkdir(parents=True)
+    street.save(place / "a.png")
+    before = (place / "a.png").read_bytes()
+    for words, message in (
+        (
+            [f"input={place}", f"out={tmp_path / 'photos'}"],
+            "photos/overlay/a.png is to be predicted, and would be written",
+        ),
+        ([f"input={place / 'a.png'}", f"out={tmp_path / 'photos'}"], "photos/overlay/a.png is to be predicted"),
+        ([f"input={place}", f"out={place}"], "overlay is what is predicted; expected a folder of its own"),
+    ):
+        result = zsda("predict", *words, "again=true", *CPU, cwd=trained)
+        assert result.returncode == 2, result.stdout
+        assert message in one_line(result)
+    street.save(tmp_path / "a.png")
+    result = zsda("predict", f"input={tmp_path / 'a.png'}", f"out={tmp_path / 'photos'}", *CPU, cwd=trained)
+    assert result.returncode == 2
+    assert "photos/overlay/a.png would be written over, and is no prediction that predicted.jsonl tells of" in one_line(
+        result
+    )
+    assert [path.name for path in (tmp_path / "photos").rglob("*")] == ["overlay", "a.png"]
+    assert (place / "a.png").read_bytes() == before
 
 
 def test_one_photograph_goes_beside_the_run(zsda, trained, photos):
@@ -183,9 +230,9 @@ def test_label_ids_need_classes_of_cityscapes(zsda, trained, photos, tmp_path):
     assert np.isin(ids, [*range(9), 255]).all()
 
 
-def make_video(path, street, size, own, code):
+def make_video(path, street, size, own, code, frames=5):
     writer = cv2.VideoWriter(str(path), own, cv2.VideoWriter.fourcc(*code), 12.5, size[::-1])
-    for number in range(5):
+    for number in range(frames):
         frame = np.roll(np.asarray(street.resize(size[::-1])), 9 * number, axis=1)
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     writer.release()
@@ -213,6 +260,74 @@ def test_a_video_becomes_a_video(zsda, trained, street, tmp_path):
             assert max(differs) < 12  # of a film, which is lossy
     assert not list(out.rglob("*part*"))
     assert "predicted a video, finished before" in zsda(*words, cwd=trained).stdout
+
+
+def fast(path):
+    """Brings the list of its frames to the start of an MP4, as cameras and servers do: half of it can be decoded then."""
+    content, parts, start = path.read_bytes(), {}, 0
+    while start < len(content):
+        length = int.from_bytes(content[start : start + 4])
+        parts[content[start + 4 : start + 8]] = content[start : start + length]
+        start += length
+    moov = bytearray(parts.pop(b"moov"))
+    table = moov.index(b"stco") + 8
+    for place in range(table + 4, table + 4 + 4 * int.from_bytes(moov[table : table + 4]), 4):
+        moov[place : place + 4] = (int.from_bytes(moov[place : place + 4]) + len(moov)).to_bytes(4)
+    path.write_bytes(parts.pop(b"ftyp") + moov + b"".join(parts.values()))
+
+
+@pytest.mark.parametrize("ending", ["mp4", "avi"])
+def test_a_video_without_its_end_is_named_and_not_finished(zsda, trained, street, tmp_path, ending):
+    film, out = tmp_path / f"drive.{ending}", tmp_path / "out"
+    if ending == "mp4":
+        make_video(film, street, (64, 128), cv2.CAP_FFMPEG, "mp4v")
+        fast(film)
+    else:
+        make_video(film, street, (64, 128), cv2.CAP_OPENCV_MJPEG, "MJPG")
+    whole = film.read_bytes()
+    words = ["predict", f"input={film}", "write=[overlay,train_ids]", f"out={out}", *CPU]
+
+    def frames():
+        return sorted(path.name for path in (out / "train_ids/drive").iterdir())
+
+    assert zsda(*words, cwd=trained).returncode == 0
+    assert len(frames()) == 5
+    film.write_bytes(whole[: len(whole) * 3 // 4])
+    for _ in range(2):
+        result = zsda(*words, cwd=trained)
+        assert result.returncode == 1, result.stdout
+        assert f"drive.{ending}: the end of the file is missing; its first {len(frames())} frames were" in one_line(
+            result
+        )
+        assert 1 < len(frames()) < 5
+        assert (out / "overlay/drive.mp4").is_file()
+    film.write_bytes(whole)
+    result = zsda(*words, cwd=trained)
+    assert result.returncode == 0, result.stderr
+    assert "predicted a video of 5 frames" in result.stdout
+    assert len(frames()) == 5
+
+
+def test_a_video_that_tells_of_more_is_warned_of(zsda, trained, street, tmp_path):
+    """Whether it was damaged or trimmed nobody knows."""
+    film = tmp_path / "drive.mp4"
+    make_video(film, street, (64, 128), cv2.CAP_FFMPEG, "mp4v", frames=25)
+    fast(film)
+    content = film.read_bytes()
+    film.write_bytes(content[: len(content) // 3].ljust(len(content), b"\0"))
+    words = ["predict", f"input={film}", f"out={tmp_path / 'out'}", *CPU]
+    result = zsda(*words, cwd=trained)
+    assert result.returncode == 0, result.stderr
+    assert "seconds; the rest is damaged, was trimmed, or is sound alone" in result.stdout + result.stderr
+
+
+def test_frames_may_be_called_like_a_film(zsda, trained, street, tmp_path):
+    make_video(tmp_path / "drive.mp4.avi", street, (64, 128), cv2.CAP_OPENCV_MJPEG, "MJPG")
+    words = [f"input={tmp_path / 'drive.mp4.avi'}", "write=[colours,train_ids]", f"out={tmp_path / 'out'}"]
+    result = zsda("predict", *words, *CPU, cwd=trained)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "out/colours/drive.mp4.mp4").is_file()
+    assert len(list((tmp_path / "out/train_ids/drive.mp4").iterdir())) == 5
 
 
 def test_a_video_of_odd_size_becomes_pictures(zsda, trained, street, tmp_path):
@@ -282,3 +397,19 @@ def test_acdc_takes_three_folders_in_a_zip(zsda, trained, street, tmp_path):
     plain, invalid = (np.array(opened(out / kind / names[0])) for kind in kinds[1:])
     assert plain.max() < 19
     assert (plain == invalid)[invalid != 255].all()
+
+    street.rotate(180).save(frames / names[1])
+    (frames / names[0]).write_bytes((frames / names[0]).read_bytes()[:500])
+    result = zsda("predict", f"input={tmp_path / 'fog'}", "format=acdc", f"out={out}", *CPU, cwd=trained)
+    assert result.returncode == 1
+    assert f"{names[0]}: cannot be decoded" in one_line(result)
+    with zipfile.ZipFile(out / "results.zip") as archive:
+        assert archive.namelist() == [f"{kind}/{names[1]}" for kind in kinds]
+    assert not list(out.rglob(names[0]))
+    (out / "predicted.jsonl").write_text("")
+    (out / "results.zip").write_bytes(b"mine")
+    for kind in kinds:
+        (out / kind / names[1]).unlink()
+    result = zsda("predict", f"input={tmp_path / 'fog'}", "format=acdc", f"out={out}", *CPU, cwd=trained)
+    assert result.returncode == 2
+    assert "results.zip would be written over" in one_line(result)

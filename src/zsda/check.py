@@ -101,7 +101,7 @@ def _composed_training() -> DictConfig:
     """Returns what ``python -m zsda.train`` would be configured with by the same words."""
     words = [word for word in HydraConfig.get().overrides.task if not re.match(rf"[+~]*({'|'.join(_OWN)})[.=]", word)]
     planned = hydra.compose("train", overrides=words, return_hydra_config=True)
-    take_own_data(planned, words)
+    take_own_data(planned, "train", words)
     return planned
 
 

@@ -19,11 +19,13 @@ from zsda.core.plan import Part, Plan
 from zsda.core.planning import unrendered
 from zsda.core.resources import located
 from zsda.data.set_names import set_name
+from zsda.generation.cityscapes_root import CityscapesRoot, check_source
 from zsda.generation.editors.pipelines import EDITOR, check_model, is_hub_id
 from zsda.reporting.checks import check_console
 from zsda.reporting.plans import show_plan
 
 if TYPE_CHECKING:
+    from zsda.data.samples import SegmentationDataset
     from zsda.generation.domains import Domain
     from zsda.generation.recipes import Recipe
 
@@ -54,7 +56,7 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
     build(config.world.prepare)
     gathered = Gathered()  # what most mistakes are in, before the slow imports
     with gathered.gather():
-        source = build_source(config)
+        source = _source(config)
     with gathered.gather():
         layout = layout_network(config.layout, config.model, config.world.size, Path(config.runs_root))
     gathered.conclude()
@@ -63,7 +65,6 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
 
     from zsda.data.faults import FaultLog
     from zsda.evaluation.layout import LayoutJudge
-    from zsda.generation.cityscapes_root import CityscapesRoot
     from zsda.generation.data import PatchDataModule, SourcePatches
     from zsda.generation.gates import Gate
     from zsda.generation.layout import LayoutData, LayoutTask, LayoutWriter, complete_scores
@@ -112,6 +113,13 @@ def _generate(config: DictConfig, domain: "Domain", recipes: "Mapping[Path, Reci
         log.conclude(f"the sets of domain {domain.name} are finished")
 
 
+def _source(config: DictConfig) -> "SegmentationDataset":
+    source: SegmentationDataset = build_source(config)
+    if config.cityscapes_root:
+        check_source(source)
+    return source
+
+
 def _plan(config: DictConfig, domain: "Domain") -> Plan:
     """Says what would be made; starts, fetches and writes nothing."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's client is imported
@@ -123,7 +131,7 @@ def _plan(config: DictConfig, domain: "Domain") -> Plan:
     source, layout, world = None, None, unrendered(config)
     if world is None:
         with wrong.gather():
-            source = build_source(config)
+            source = _source(config)
     else:
         remarks.append(world)
     with wrong.gather():

@@ -29,7 +29,8 @@ def main(config: DictConfig) -> None:
 
     if config.format is not None and given("write"):
         raise ConfigError(f"format={config.format} says what is written; give either format= or write=")
-    found = find_input(Path(config.input))
+    results = [Path(place) for place in (config.runs_root, config.out) if place is not None]
+    found = find_input(Path(config.input), results)
     if config.format is not None and found.video is not None:
         raise ConfigError(f"format={config.format} is for photographs; of a video give write=")
     # A window is seen as it is, where nothing else is asked for.
@@ -40,6 +41,8 @@ def main(config: DictConfig) -> None:
     protocol = chosen_protocol(config.protocol, size, scales, config.mirror)
     trained = chosen_network(config, "predict")
     out = trained.out if config.out is not None else trained.out / found.name
+    if out.resolve() == Path(config.input).resolve():
+        raise ConfigError(f"out={out} is what is predicted; expected a folder of its own for the predictions")
     check_writable("out", out)
     with owned(out):
         _predict(config, found, trained, protocol, out)
@@ -94,7 +97,16 @@ def _predict(config: DictConfig, found: "Input", trained: TrainedNetwork, protoc
             told = "a video, finished before" if frames is None else f"a video of {frames} frames"
         else:
             known = predict_photos(
-                found.photos, places, predictor, painter, store, faults, progress, machine.workers, layout.size
+                found.photos,
+                places,
+                predictor,
+                painter,
+                store,
+                faults,
+                progress,
+                machine.workers,
+                layout.size,
+                layout.archive,
             )
             good = len(found.photos) - len(faults.messages)
             told = f"{good} of {len(found.photos)} photographs{f', {known} of them before' if known else ''}"

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_two_stars_at_the_root(tmp_path):
 
 
 @pytest.mark.parametrize("image", ["x.JPG", "x.jpg", "x.Jpg"])
-@pytest.mark.parametrize("mask", ["x.PNG", "x.png"])
+@pytest.mark.parametrize("mask", ["x.PNG", "x.png", "x.Png"])
 @pytest.mark.parametrize("endings", [("jpg", "png"), ("JPG", "PNG")])
 def test_endings_count_in_upper_and_lower_case(tmp_path, image, mask, endings):
     photograph(tmp_path / "a" / image)
@@ -113,6 +114,26 @@ def test_endings_count_in_upper_and_lower_case(tmp_path, image, mask, endings):
     assert keys(data) == ["town/x"]
     assert labels_of(data) == [f"b/{mask}"]
     assert data.mask(0).tolist() == [[0] * SIDE] * SIDE
+
+
+def test_the_ending_as_it_is_written_comes_first(tmp_path):
+    photograph(tmp_path / "a/x.jpg")
+    for mask in ("x.PNG", "x.Png", "x.pNg"):
+        label(tmp_path / "b" / mask, 0)
+    assert labels_of(DescribedData(describe(tmp_path, labels="b/*.PNG"))) == ["b/x.PNG"]
+
+
+def test_a_folder_of_labels_is_listed_once_and_only_if_need_be(tmp_path, monkeypatch):
+    listed, real = [], Path.iterdir
+    for name in ("x", "y", "z"):
+        photograph(tmp_path / f"a/{name}.jpg")
+        label(tmp_path / f"b/{name}.Png", 0)
+    monkeypatch.setattr(Path, "iterdir", lambda folder: listed.append(folder) or real(folder))
+    assert labels_of(DescribedData(describe(tmp_path))) == ["b/x.Png", "b/y.Png", "b/z.Png"]
+    assert listed.count(tmp_path / "b") == 1
+    listed.clear()
+    assert len(DescribedData(describe(tmp_path, labels="b/*.Png"))) == 3
+    assert tmp_path / "b" not in listed
 
 
 def test_the_rest_of_a_name_counts_as_it_is_written(tmp_path):

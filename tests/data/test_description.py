@@ -132,6 +132,12 @@ def test_colours_in_all_their_writings(tmp_path):
     assert said.classes.colours == ((128, 128, 192), (1, 2, 3), (1, 1, 1), (3, 3, 3))
 
 
+@pytest.mark.parametrize("ignored", ["[9, 8, 7]", "[[9, 8, 7]]", '"#090807"', '["#090807"]'])
+def test_one_colour_is_ignored_in_all_its_writings(tmp_path, ignored):
+    said = read(tmp_path, classes='classes: {road: "#010203"}', more=f"ignore: {ignored}")
+    assert dict(said.encoding.colours) == {(1, 2, 3): 0, (9, 8, 7): IGNORE}
+
+
 def test_a_class_is_that_of_cityscapes_whatever_its_case(tmp_path):
     said = read(tmp_path, classes="classes: {ROAD: 0, Traffic Sign: 1, Car: {ids: 2, like: truck}, Tram: 3}")
     assert [one.takes for one in said.classes.classes] == [("road",), ("traffic sign",), ("truck",), ("Tram",)]
@@ -273,7 +279,9 @@ WRONG_IDS = {
     "ids: {a: 1}": "ids={a:1}; expected classIds, labelIds, labelTrainIds, colours",
     "ids: labelIds\nignore: [3]": "ignore: has no place beside ids: labelIds, which says itself what is no class",
     "ids: labelTrainIds\nignore: 3": "ignore: has no place beside ids: labelTrainIds",
-    "ids: colours\nignore: 3": f"ignore=3; {NO_COLOUR}",
+    "ids: colours\nignore: 3": f"ignore=[3]; {NO_COLOUR}",
+    "ids: colours\nignore: [0, 0]": f"ignore=[0,0]; {NO_COLOUR}",
+    "ids: colours\nignore: ['#000000', [0, 0]]": f"ignore=[0,0]; {NO_COLOUR}",
     "ids: colours\nignore: ['#804080']": "ignore: #804080 is that of classes.road as well; expected each once",
     "ignore: 3": "ignore: 3 is that of classes.wall as well; expected each once",
 }

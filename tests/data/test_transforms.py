@@ -91,9 +91,10 @@ def test_blur_and_cutout_are_drawn_apart():
         transform = TrainingTransform((40, 80), None, 0.0, **STILL, blur=0.5, cutout=0.5)
         mask = np.zeros((40, 80), np.uint8)
         cut = back(augment(transform, white, mask, seed)[0]["source"]).min() < 0.9
-        # Rows that the rectangle misses show whether the edge is soft.
-        rows = back(augment(transform, {"source": Image.fromarray(edge)}, mask, seed)[0]["source"])[..., 0]
-        soft = np.median((rows > 0.02) & (rows < 0.98), axis=0).any()
+        # What the rectangle misses shows whether the edge is soft.
+        views, labels = augment(transform, {"source": Image.fromarray(edge)}, mask, seed)
+        pixels = back(views["source"])[..., 0][labels.numpy() == 0]
+        soft = ((pixels > 0.001) & (pixels < 0.999)).any()
         found.append([cut, soft])
     cut, soft = np.array(found).T
     assert 0.4 < cut.mean() < 0.6
@@ -198,15 +199,31 @@ def test_scaling_keeps_views_and_mask_together_and_fills_up_what_is_not_labelled
     assert 0 < ignored < 12
 
 
-def test_blur_and_cutout_touch_the_picture_only():
+def test_a_blur_touches_the_picture_only():
     image, mask = picture(4), np.zeros((40, 80), np.uint8)
     plain, _ = augment(TrainingTransform((40, 80), None, 0.0, **STILL), {"v": image}, mask, 0)
-    for option in ("blur", "cutout"):
-        changed, labels = augment(
-            TrainingTransform((40, 80), None, 0.0, **STILL, **{option: 1.0}), {"v": image}, mask, 0
-        )
-        assert not torch.equal(changed["v"], plain["v"])
-        assert (labels == 0).all()
+    changed, labels = augment(TrainingTransform((40, 80), None, 0.0, **STILL, blur=1.0), {"v": image}, mask, 0)
+    assert not torch.equal(changed["v"], plain["v"])
+    assert (labels == 0).all()
+
+
+def test_what_is_cut_out_is_noise_without_label_in_all_views():
+    mask = np.zeros((40, 80), np.uint8)
+    views = {"source": Image.new("RGB", (80, 40), "white"), "target": Image.new("RGB", (80, 40), "black")}
+    transform = TrainingTransform((40, 80), None, 0.0, **STILL, cutout=1.0)
+    areas = []
+    for seed in range(100):
+        changed, labels = augment(transform, views, mask, seed)
+        hole = labels.numpy() == 255
+        source, target = (back(changed[name]) for name in ("source", "target"))
+        assert np.abs(source[~hole] - 1).max() < 1e-3
+        assert np.abs(target[~hole]).max() < 1e-3
+        rows, columns = np.nonzero(hole)
+        assert (labels.numpy()[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] == 255).all()
+        assert source[hole].std() > 0.15
+        areas.append(hole.mean())
+    assert 0.015 < min(areas) < 0.1
+    assert 0.3 < max(areas) < 0.41
 
 
 @pytest.mark.parametrize("name", ["fog", "rain", "snow", "night", "game"])

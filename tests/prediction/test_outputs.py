@@ -61,3 +61,10 @@ def test_places_are_those_of_the_benchmarks():
 def test_two_photographs_for_one_file_are_refused():
     with pytest.raises(DataError, match=r"a/f and b/f would both be labelTrainIds/f.png"):
         places("acdc", "a/f", "b/f")
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused():
+    with pytest.raises(
+        DataError, match=r"a would be the file overlay/a.png, and a.png/b would lie in a folder of that"
+    ):
+        places(None, "a", "a.png/b")

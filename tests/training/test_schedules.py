@@ -4,7 +4,7 @@ import torch
 
 from tests.reference import recorded
 from zsda.core.errors import ConfigError
-from zsda.training.schedules import Cosine, Horizon, OneCycle, Poly
+from zsda.training.schedules import Cosine, Horizon, OneCycle, Poly, Step
 
 
 def rates(schedule, horizon, count, lr):
@@ -31,6 +31,22 @@ def test_poly_has_a_floor():
 def test_poly_moves_in_the_unit_of_the_phase(unit, expected):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     assert Poly()(optimizer, Horizon(10, unit, 5, 1e-3))["interval"] == expected
+
+
+@pytest.mark.parametrize("unit", ["epoch", "step"])
+def test_step_falls_in_the_unit_of_the_phase(unit):
+    horizon = Horizon(9, unit, 5, 1e-3)
+    assert rates(Step(every=3, factor=0.5), horizon, 8, 1.0).tolist() == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    assert Step(every=3)(optimizer, horizon)["interval"] == unit
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [({"every": 0}, "schedule.every=0"), ({"factor": 2}, "schedule.factor=2")]
+)
+def test_steps_that_make_no_sense_are_refused(value, message):
+    with pytest.raises(ConfigError, match=message):
+        Step(**{"every": 3, **value})
 
 
 def test_one_cycle_peaks_and_ends_low_within_its_horizon():

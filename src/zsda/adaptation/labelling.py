@@ -70,11 +70,11 @@ class LabellingPhase:
 
         Raises:
             ConfigError: there are no unlabelled images, or none with labels to check; or the selector cannot be made.
-            DataError: the images are not there.
+            DataError: the images are not there, or two of them have one name.
         """
         data = self.make_data(number)
         self.make_selector(data)
-        self.images(data)
+        self.images(data).relabelled(Path(self.name))  # which later phases do, after hours
         return Facts(
             files=data.fingerprints(),
             unlabelled=data.unlabelled_name,

@@ -32,7 +32,7 @@ from zsda.core.errors import (
 )
 from zsda.core.files import DISK_ERRORS, describe_os_error
 from zsda.core.limits import most_pixels
-from zsda.core.options import check_options
+from zsda.core.options import check_options, check_together
 from zsda.core.own_configs import unreadable
 from zsda.core.own_data import take_own_data
 from zsda.core.reasons import reason
@@ -149,7 +149,8 @@ def _run_task(main: Callable[[DictConfig], float | None], name: str, jobs: _Jobs
         check_options(config, name, HydraConfig.get().overrides.task)
         if "machine" in config:
             check_processes(config.machine)
-        take_own_data(config, HydraConfig.get().overrides.task)
+        take_own_data(config, str(HydraConfig.get().job.config_name), HydraConfig.get().overrides.task)
+        check_together(config)  # sizes of the user's own data among it
         result = main(config)
         jobs.ended += 1
         return result

@@ -99,7 +99,10 @@ OPTIONS: Mapping[str, Kind] = {
     "report:domains": NAMES.or_none(),
     "report:pictures": NAMES.or_none(),
     "report:against": _NAMES_OR_NONE_AT_ALL,
-    "export:format": _NAMES_OR_NONE_AT_ALL,
+    "export:format": NAMES.or_none(),
+    "export:set": PATH.or_none(),
+    "export:layout": values.one_of("imagefolder", "plain"),
+    "export:keep_best": values.PART.or_none(),
     "predict:input": PATH,
     "predict:write": _OUTPUTS,
     "predict:format": values.one_of(None, "cityscapes", "acdc"),
@@ -244,6 +247,8 @@ OPTIONS: Mapping[str, Kind] = {
     "*.floor": NOT_NEGATIVE,
     "*schedule.by": values.one_of("unit", "step"),
     "*schedule.rise": SHARE,
+    "*schedule.every": COUNT,
+    "*schedule.factor": SHARE,
     "*_weight": NOT_NEGATIVE,
     "*.task.similarity": values.SIMILARITY,
     "*.task.decay": SHARE,
@@ -319,14 +324,26 @@ def check_options(config: DictConfig, command: str, given: Sequence[str]) -> Non
     wrong.conclude()
     _check_leaves(list(leaves), leaves, command, wrong)
     wrong.conclude()
-    for check in _together(config, leaves):
+
+
+def check_together(config: DictConfig) -> None:
+    """Refuses values, each right by itself, that do not go together; all of them are told at once.
+
+    Args:
+        config: the whole, each option as it will be used.
+
+    Raises:
+        ZsdaError: some do not.
+    """
+    wrong = Gathered()
+    for check in _together(config, dict(_leaves(config))):
         with wrong.gather():
             check()
     wrong.conclude()
 
 
 def _together(config: DictConfig, leaves: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
-    """Yields what refuses values, each right by itself, that do not go together."""
+    """Yields what refuses values that do not go together."""
     for key, crop in leaves.items():
         above, _, name = key.rpartition(".")
         # Of what is edited alone nothing is cropped.

@@ -261,9 +261,10 @@ def _table(
         raise ConfigError(f"classes.{painted[0]} has colours and classes.{other} ids; expected one of both for all")
     if painted:
         colours = {own: _colours(f"classes.{own}.colours", one["colours"]) for own, one in said.items()}
-        _check_once({**{f"classes.{own}": found for own, found in colours.items()}, "ignore": _each_colour(ignored)})
+        rest_of_colours = _colours("ignore", ignored) if ignored else []
+        _check_once({**{f"classes.{own}": found for own, found in colours.items()}, "ignore": rest_of_colours})
         numbered = [(colour, number) for number, found in enumerate(colours.values()) for colour in found]
-        numbered += [(colour, IGNORE) for colour in _each_colour(ignored)]
+        numbered += [(colour, IGNORE) for colour in rest_of_colours]
         return LabelTable(name, tuple(enumerate(takes[own] for own in said)), tuple(numbered))
     ids = {own: _ids(f"classes.{own}.ids", one["ids"]) for own, one in said.items()}
     rest = [number for value in ignored for number in _ids("ignore", value, most=IGNORE)]
@@ -300,10 +301,6 @@ def _is_colours(value: object) -> bool:
 def _colours(place: str, value: object) -> list[Colour]:
     several = isinstance(value, list) and bool(value) and isinstance(value[0], str | list)
     return [_colour(place, one) for one in (value if isinstance(value, list) and several else [value])]
-
-
-def _each_colour(ignored: list[Any]) -> list[Colour]:
-    return [_colour("ignore", one) for one in ignored]
 
 
 def _colour(place: str, value: object) -> Colour:

@@ -1,6 +1,6 @@
 """The sets that lie under a ``data_root``, each in the layout of its own."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -9,12 +9,12 @@ from zsda.core.errors import ConfigError, DataError, Gathered
 from zsda.data.datasets.acdc import ACDC
 from zsda.data.datasets.cityscapes import IMAGES, SUFFIX, Cityscapes
 from zsda.data.datasets.described import DescribedData
-from zsda.data.datasets.generated import GeneratedSet
+from zsda.data.datasets.generated import Checks, GeneratedSet
 from zsda.data.datasets.gta5 import GTA5
 from zsda.data.datasets.robotcar import RobotCar
 from zsda.data.datasets.synthia import SYNTHIA
 from zsda.data.inspection import Listed, Role
-from zsda.data.manifest import is_generated, read_manifest
+from zsda.data.manifest import has_none, is_generated, read_manifest
 from zsda.data.samples import SegmentationDataset
 
 CONDITIONS = ("fog", "night", "rain", "snow")
@@ -82,19 +82,51 @@ def find_named(names: Sequence[str], data_root: Path, generated_root: Path, file
         ConfigError: two sets have the same name.
         DataError: one is not there, has another name than a training would find it by, or holds no images.
     """
-    known = {folder.name: folder for folder in _generated_folders(*_roots(data_root, generated_root, file))}
+    known = _known(data_root, generated_root, file)
     found: dict[str, Path] = {}
     wrong = Gathered()
     for name in names:
         with wrong.gather():
-            folder = known.get(name, Path(name))
-            _check_set(folder, known)
+            folder = _named(name, known)
             if found.setdefault(folder.name, folder).resolve() != folder.resolve():
                 raise ConfigError(
                     f"set={name}: has the name of {found[folder.name]}, and their results would be one; look at them one by one"
                 )
     wrong.conclude()
     return _listed(list(found.values()), data_root, file)
+
+
+def open_named(
+    name: str, data_root: Path, generated_root: Path, file: Path | None = None, keep_best: float | None = None
+) -> list[GeneratedSet]:
+    """Opens a generated set as a training reads it, every split of it that has images.
+
+    Args:
+        name: its name or its folder, as for `find_named`.
+        data_root: see `find_named`.
+        generated_root: see `find_named`.
+        file: see `find_generated`.
+        keep_best: the share of the images of each split that is taken; see `GeneratedSet`.
+
+    Raises:
+        DataError: it is not there, holds no images, or lacks labels, sources or layout scores that a training would need.
+    """
+    folder = _named(name, _known(data_root, generated_root, file))
+    splits = [split for split in _splits(folder) if not has_none(folder, split)]
+    if not splits:
+        raise DataError(f"set={folder}: every edit was left out, there is no image; expected one at least")
+    sources = partial(_source, data_root, file, needs_labels=True)
+    return [_generated(folder, split, sources, "names", keep_best) for split in splits]
+
+
+def _known(data_root: Path, generated_root: Path, file: Path | None) -> dict[str, Path]:
+    return {folder.name: folder for folder in _generated_folders(*_roots(data_root, generated_root, file))}
+
+
+def _named(name: str, known: Mapping[str, Path]) -> Path:
+    folder = known.get(name, Path(name))
+    _check_set(folder, known)
+    return folder
 
 
 def _roots(data_root: Path, generated_root: Path, file: Path | None) -> tuple[Path, ...]:
@@ -142,15 +174,21 @@ def _generated_folders(*roots: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _source(data_root: Path, file: Path | None, split: str) -> SegmentationDataset:
+def _source(data_root: Path, file: Path | None, split: str, needs_labels: bool | None = None) -> SegmentationDataset:
     if file is not None:
-        return DescribedData(file, split, needs_labels=None)
-    return Cityscapes(data_root / "cityscapes", split, needs_labels=None)
+        return DescribedData(file, split, needs_labels=needs_labels)
+    return Cityscapes(data_root / "cityscapes", split, needs_labels=needs_labels)
 
 
-def _generated(folder: Path, split: str, sources: Callable[[str], SegmentationDataset]) -> SegmentationDataset:
+def _generated(
+    folder: Path,
+    split: str,
+    sources: Callable[[str], SegmentationDataset],
+    checks: Checks = "none",
+    keep_best: float | None = None,
+) -> GeneratedSet:
     domain, _, recipe = folder.name.rpartition("_")
-    return GeneratedSet(folder.parent, domain, recipe, sources(split), checks="none")
+    return GeneratedSet(folder.parent, domain, recipe, sources(split), checks=checks, keep_best=keep_best)
 
 
 def _places(root: Path) -> Iterator[_Place]:

@@ -57,6 +57,8 @@ class ManifestLine(Record):
         output: None where every edit was thrown away, so that there is no image; else as ``source``.
         digest: SHA-256 of the edit.
         split: of the source.
+        boxes: where the edited patches lie, left, top, right and bottom in pixels of the edit.
+        seeds: of the noise of each of them.
         retries: the edits that were thrown away.
         layout_score: see `LAYOUT_SCORE`.
         layout_network: see `LAYOUT_NETWORK`.
@@ -70,6 +72,8 @@ class ManifestLine(Record):
     output: str | None = None
     digest: str | None = None
     split: str = ""
+    boxes: list[list[int]] = Field(default_factory=list)
+    seeds: list[int] = Field(default_factory=list)
     retries: list[Attempt] = Field(default_factory=list)
     layout_score: Annotated[float, Field(ge=0, le=1)] | None = None
     layout_network: str | None = None

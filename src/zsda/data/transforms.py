@@ -17,8 +17,6 @@ from zsda.data.colours import ADJUST
 from zsda.data.labels import IGNORE
 from zsda.data.resizing import Size, Window, cut
 
-_GREY = (124, 116, 104)
-
 Effect = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 """Takes an image, uint8 [H, W, 3], and a seed, and returns the image changed."""
 
@@ -70,8 +68,9 @@ class TrainingTransform:
         contrast: see ``brightness``.
         saturation: see ``brightness``.
         hue: range of the shift in turns of the colour circle.
-        blur: probability of a Gaussian blur of each view before its jitter; published is 0.
-        cutout: probability of a grey rectangle, up to a quarter as high and wide, in each view, after the blur; published is 0.
+        blur: probability of a Gaussian blur of each view before its jitter, of 0.1 to 2 pixels; the published trainings do without.
+        cutout: probability of a rectangle of noise of 2 to 40 % of the crop, in the same place of all views and without label;
+            the published trainings do without.
 
     Raises:
         ConfigError: a value makes no sense, or the crop is larger than the resized image, or could be after scaling.
@@ -104,12 +103,11 @@ class TrainingTransform:
         self._window = size if crop is None else crop
         self.shown: tuple[str, Size] = ("data.transform.size", size) if crop is None else ("data.transform.crop", crop)
         self._jitter = dict(zip(ADJUST, (brightness, contrast, saturation, hue), strict=True))
-        extent = (0.05, 0.25)
-        self._options: dict[str, A.ImageOnlyTransform] = {}
-        if blur:
-            self._options["blur"] = A.GaussianBlur(p=blur)
-        if cutout:
-            self._options["cutout"] = A.CoarseDropout((1, 1), extent, extent, fill=_GREY, p=cutout)
+        self._blur = A.GaussianBlur(sigma_limit=(0.1, 2.0), p=blur) if blur else None
+        # Of all shapes in which 40 % fit into the crop, so that the library does not cut the largest.
+        shape = self._window[1] / self._window[0]
+        noise = {"scale": (0.02, 0.4), "ratio": (0.4 * shape, shape / 0.4), "fill": "random", "fill_mask": IGNORE}
+        self._cutout = A.Erasing(**noise, p=cutout) if cutout else None
 
     def __call__(
         self,
@@ -135,8 +133,10 @@ class TrainingTransform:
             for name, pixels in images.items()
         }
         placed = {name: geometry.apply(pixels, cv2.INTER_LINEAR, fill=0) for name, pixels in changed.items()}
-        views = {name: torch.tensor(self._blur_and_cut_out(pixels, seed, name)) for name, pixels in placed.items()}
-        return views, torch.tensor(geometry.apply(mask, cv2.INTER_NEAREST, fill=IGNORE))
+        ids = geometry.apply(mask, cv2.INTER_NEAREST, fill=IGNORE)
+        blurred = {name: self._blurred(pixels, hash32(seed, "blur", name)) for name, pixels in placed.items()}
+        views, ids = self._cut_out(blurred, ids, hash32(seed, "cutout"))
+        return {name: torch.tensor(pixels) for name, pixels in views.items()}, torch.tensor(ids)
 
     def window(self, seed: int) -> Window | None:
         """Returns all that is used of the resized image; None where that is the whole."""
@@ -150,11 +150,23 @@ class TrainingTransform:
             [within(factors, uniform(seed, name, view)) for name, factors in self._jitter.items()], dtype=torch.float64
         )
 
-    def _blur_and_cut_out(self, image: NDArray[np.uint8], seed: int, view: str) -> NDArray[np.uint8]:
-        for name, option in self._options.items():
-            option.set_random_seed(hash32(seed, name, view))
-            image = option(image=np.ascontiguousarray(image))["image"]
-        return image
+    def _blurred(self, image: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+        if self._blur is None:
+            return image
+        self._blur.set_random_seed(seed)
+        return self._blur(image=np.ascontiguousarray(image))["image"]
+
+    def _cut_out(
+        self, views: dict[str, NDArray[np.uint8]], ids: NDArray[np.uint8], seed: int
+    ) -> tuple[dict[str, NDArray[np.uint8]], NDArray[np.uint8]]:
+        if self._cutout is None:
+            return views, ids
+        changed = {}
+        for name, image in views.items():
+            self._cutout.set_random_seed(seed)  # before each: all views share their labels
+            result = self._cutout(image=np.ascontiguousarray(image), mask=np.ascontiguousarray(ids))
+            changed[name] = result["image"]
+        return changed, result["mask"]
 
     def _draw_geometry(self, seed: int) -> "_Geometry":
         factor = 1.0 if self._scale is None else within(self._scale, uniform(seed, "scale"))

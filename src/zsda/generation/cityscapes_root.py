@@ -10,10 +10,25 @@ It is a folder of its own, since edits of other splits lie in the set itself, wh
 import os
 from pathlib import Path
 
-from zsda.core.errors import StoreError
+from zsda.core.errors import ConfigError, StoreError
 from zsda.core.files import describe_os_error
+from zsda.data.datasets.cityscapes import Cityscapes
+from zsda.data.samples import SegmentationDataset
 
 _IMAGES = "leftImg8bit"
+
+
+def check_source(source: SegmentationDataset) -> None:
+    """Refuses a source that has no folders of Cityscapes to link to.
+
+    Raises:
+        ConfigError: it is of other data.
+    """
+    if not isinstance(source, Cityscapes):
+        raise ConfigError(
+            f"cityscapes_root=true links edits beside the labels of Cityscapes, and these are of {source.name}; expected "
+            "data=cityscapes, or cityscapes_root=false"
+        )
 
 
 class CityscapesRoot:

@@ -1,6 +1,8 @@
 """ResNets as feature extractors, with ImageNet weights where asked for."""
 
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 import torchvision
 from torch import Tensor, nn
@@ -102,3 +104,43 @@ def backbone_of(model: nn.Module) -> nn.Module | None:
     """Returns the part of a segmentation network that ImageNet weights fit; None where it has none."""
     found = (getattr(model, name, None) for name in ("backbone", "encoder"))  # here; in segmentation-models-pytorch
     return next((part for part in found if isinstance(part, nn.Module)), None)
+
+
+def _needed(model: nn.Module, purpose: str) -> nn.Module:
+    backbone = backbone_of(model)
+    if backbone is None:
+        raise ConfigError(f"{purpose} needs a network with a backbone or encoder, {type(model).__name__} has none")
+    return backbone
+
+
+class LastFeatures:
+    """Collects what the last stage of a network's backbone returns, [B, C, h, w], at every pass within ``with``.
+
+    It stays with the network: compiled networks do not see what is hooked on later.
+
+    Args:
+        model: the network.
+        purpose: what the features are for, for the message.
+
+    Raises:
+        ConfigError: the network has no backbone.
+    """
+
+    def __init__(self, model: nn.Module, purpose: str) -> None:
+        self.backbone = _needed(model, purpose)
+        self._found: list[Tensor] | None = None
+        self.backbone.register_forward_hook(self._take)
+
+    def __enter__(self) -> list[Tensor]:
+        """Returns the list that they come into, in the order of the passes."""
+        self._found = []
+        return self._found
+
+    def __exit__(self, *_error: object) -> None:
+        """Collects no more."""
+        self._found = None
+
+    def _take(self, _module: nn.Module, _images: Any, stages: Sequence[Any]) -> None:  # noqa: ANN401 - torch's
+        if self._found is not None:
+            # Encoders of transformers may return tokens beside their stages.
+            self._found.append(stages[-1] if isinstance(stages[0], Tensor) else stages[0][-1])

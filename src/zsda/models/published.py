@@ -4,18 +4,26 @@ SDGPA and ZoDi keep the weights under ``model_state_dict``, beside the state of 
 of all that they train: the network under ``seg_model.``, and in files of the warm-up a discriminator under ``D.``.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from zsda.core.errors import ModelError
+from zsda.models.deeplab import DeepLabV2, DeepLabV3Plus
 from zsda.models.discriminator import Discriminator
 from zsda.models.matching import load_exactly
+from zsda.models.refinenet import RefineNet
 from zsda.models.torch_files import read_torch_file
 
+PUBLISHED = "deeplabv3plus and refinenet of 20 outputs on resnet50 or resnet101, and deeplabv2 on resnet101"
+"""The networks that `publishes`."""
+
+_OUTPUTS = 20
 _STATE = "model_state_dict"
 _NETWORK, _DISCRIMINATOR = "seg_model.", "D."
 _WRAPPED = "module."  # what a parallel training puts before every key
@@ -92,6 +100,34 @@ def read_published(path: Path, discriminator: bool = False) -> tuple[dict[str, T
     others = (*others, *(str(key) for key in entries if key != _STATE))
     epoch = entries.get("epoch")
     return weights, PublishedReport(path, len(weights), others, int(epoch) if isinstance(epoch, Integral) else None)
+
+
+def publishes(model: nn.Module) -> bool:
+    """Whether the code of the papers builds this network, in all its numbers, so that it can read files of it; see `PUBLISHED`."""
+    built: list[nn.Module] = []
+    with torch.device("meta"):
+        if isinstance(model, DeepLabV2):
+            built = [DeepLabV2(len(next(model.aspp.parameters())))]
+        elif isinstance(model, DeepLabV3Plus | RefineNet):
+            built = [type(model)(_OUTPUTS, backbone) for backbone in ("resnet50", "resnet101")]
+    return repr(model) in map(repr, built)
+
+
+def to_published(model: nn.Module, epoch: int | None) -> tuple[str, bytes]:
+    """Returns the name and the content of a file of weights as the papers' code writes it.
+
+    Args:
+        model: a network that `publishes`. `DeepLabV2` is HIAST's, the others are SDGPA's and ZoDi's.
+        epoch: after which these weights were kept; None leaves it out. HIAST's files have none.
+    """
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    buffer = io.BytesIO()
+    if isinstance(model, DeepLabV2):
+        torch.save({f"{_NETWORK}{key}": value for key, value in state.items()}, buffer)
+        return "published.pth", buffer.getvalue()
+    wrapped = {f"{_WRAPPED}{key}": value for key, value in state.items()}
+    torch.save({**({} if epoch is None else {"epoch": epoch}), _STATE: wrapped}, buffer)
+    return "published.pth.tar", buffer.getvalue()
 
 
 def _part_of(state: dict[str, Tensor], part: str, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:

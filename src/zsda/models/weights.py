@@ -24,8 +24,12 @@ _log = logging.getLogger(__name__)
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Writes a network's parameters and buffers as safetensors."""
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    write_atomic(path, safetensors.torch.save(state))
+    write_atomic(path, to_safetensors(model))
+
+
+def to_safetensors(model: nn.Module) -> bytes:
+    """Returns the content of a file of a network's parameters and buffers."""
+    return safetensors.torch.save({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()})
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

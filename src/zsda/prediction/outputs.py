@@ -59,6 +59,12 @@ class Layout:
             other = first.setdefault(places[self.kinds[0]], key)
             if other != key:
                 raise DataError(f"{other} and {key} would both be {places[self.kinds[0]]}; expected names that differ")
+        for place, key in first.items():
+            folder = next((str(parent) for parent in PurePosixPath(place).parents if str(parent) in first), None)
+            if folder is not None:
+                raise DataError(
+                    f"{first[folder]} would be the file {folder}, and {key} would lie in a folder of that name; expected names that differ"
+                )
         return found
 
 

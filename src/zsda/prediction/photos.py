@@ -19,7 +19,7 @@ from zsda.data.resizing import Size
 from zsda.data.samples import Sample
 from zsda.prediction.outputs import Painter
 from zsda.prediction.predictor import Predictor
-from zsda.prediction.store import PredictionStore, replaced
+from zsda.prediction.store import PredictionStore, Work, replaced
 
 
 class _Photos(Dataset[Any]):
@@ -48,8 +48,11 @@ def predict_photos(
     progress: Progress,
     num_workers: int = 0,
     size: Size | None = None,
+    archive: str | None = None,
 ) -> int:
     """Predicts photographs and writes what is asked for of each; what is finished already is passed over.
+
+    What was made of a former content of a photograph is removed, also where the present one cannot be decoded.
 
     Args:
         photos: what to predict.
@@ -61,16 +64,20 @@ def predict_photos(
         progress: shows how far it is.
         num_workers: loader processes.
         size: height, width that photographs are resized to first; None leaves them at their own.
+        archive: path of the file below the root into which all will be packed; a former one is removed.
 
     Returns:
         How many were finished already.
 
     Raises:
-        StoreError: the file system refuses.
+        StoreError: an output cannot be written to its place, see `PredictionStore.begin`, or the file system refuses.
         ModelError: outputs of the network are not finite.
     """
     digests = content_digests(photo.image for photo in photos)
-    missing = [p for p in photos if not store.has(p.image, digests[p.image], places[p.key].values())]
+    works = {p.key: Work(p.image, digests[p.image], list(places[p.key].values())) for p in photos}
+    packed = [] if archive is None else [Work(store.root, None, [archive])]
+    begun = {work.source for work in store.begin([*works.values(), *packed])}
+    missing = [photo for photo in photos if photo.image in begun]
     loader = DataLoader(
         _Photos(missing, size),
         num_workers=num_workers if missing else 0,
@@ -85,7 +92,7 @@ def predict_photos(
         prediction = predictor.predict(pixels)
         for kind, place in places[photo.key].items():
             write_atomic(store.root / place, painter.png(kind, prediction, pixels))
-        store.note(photo.image, digests[photo.image], places[photo.key].values())
+        store.note(works[photo.key])
     return len(photos) - len(missing)
 
 

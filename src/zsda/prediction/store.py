@@ -1,14 +1,17 @@
 """What was predicted already, so that it is not made again.
 
 <root>/predictions.json     the network, and how it was asked
-<root>/predicted.jsonl      a line for each finished file: its path below the root, digest and path of what it is of
+<root>/predicted.jsonl      a line for each output: its path below the root, digest and path of what it is of; no digest, "", until it is
+                            finished; the last line of an output counts
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 from zsda.core.errors import StoreError
 from zsda.core.files import describe_os_error, is_file, remove_parts, to_json, write_atomic
@@ -16,6 +19,32 @@ from zsda.core.records import Record, read_record
 
 _RECORD, _LINES = "predictions.json", "predicted.jsonl"
 _WAY_OUT = "give out=FOLDER to keep both, again=true to make all of it anew, or delete it"
+_UNFINISHED = ""
+"""In place of a digest: the output was begun, or made with settings that are forgotten; it is no prediction, but zsda wrote it."""
+
+
+def holds_predictions(folder: Path) -> bool:
+    """Tells whether a folder is one of predictions."""
+    return is_file(folder / _RECORD)
+
+
+class Work(NamedTuple):
+    """A file of which something is made.
+
+    Attributes:
+        source: the file.
+        digest: of its content; None if what is made of it is never finished, as it cannot be read.
+        outputs: paths of files or folders below the root of the store.
+    """
+
+    source: Path
+    digest: str | None
+    outputs: Sequence[str]
+
+    @property
+    def place(self) -> str:
+        """Where the file lies, without links, as it is recorded."""
+        return os.path.realpath(self.source)
 
 
 class PredictionsFile(Record):
@@ -42,45 +71,76 @@ class PredictionStore:
         self.root = root
         if is_file(root / _RECORD) and not again:
             self._check(settings)
-        lines = {} if again else dict(self._read())
-        remove_parts(root, below=True, owned=True)
-        write_atomic(root / _RECORD, to_json({"settings": settings, "provenance": provenance}))
-        # Whole again, where a line was cut short.
-        write_atomic(root / _LINES, b"".join(_line(*line) for line in lines.items()))
-        self._lines = lines
+        self._record = to_json({"settings": settings, "provenance": provenance})
+        self._lines = {output: (_UNFINISHED if again else digest, source) for output, (digest, source) in self._read()}
 
-    def has(self, source: Path, digest: str | None, outputs: Iterable[str]) -> bool:
-        """Tells whether all outputs of a file are there, made of its present content.
+    def begin(self, works: Sequence[Work]) -> list[Work]:
+        """Prepares the folder for outputs, and removes those that were made of a former content of the same files.
+
+        Nothing is written or removed if an output is refused.
 
         Args:
-            source: the file.
-            digest: of its content; None is what cannot be read.
-            outputs: paths of files or folders below the root.
+            works: all that belongs to one start of the command.
+
+        Returns:
+            Those of which an output is missing, or not made of the present content.
 
         Raises:
-            StoreError: one was made of another file.
+            StoreError: an output would take the place of one of the files, of what zsda did not write, or of the prediction of
+                another file; or the file system refuses.
         """
-        whole, place = digest is not None, str(source.resolve())
-        for output in outputs:
-            found, of = self._lines.get(output, (None, place))
-            if found != digest and of != place and (self.root / output).exists():
-                raise StoreError(f"{self.root / output} is the prediction of {of}; {_WAY_OUT}")
-            whole = whole and found == digest and (self.root / output).exists()
-        return whole
+        sources = {work.place for work in works}
+        missing = [work for work in works if not self._has(work, sources)]
+        present = {work.place: work.digest for work in missing}
+        wanted = {output: work for work in missing for output in work.outputs}
+        old = [
+            output
+            for output, (digest, source) in self._lines.items()
+            if (source in present and digest != present[source])
+            or (output in wanted and digest != wanted[output].digest)
+        ]
+        remove_parts(self.root, below=True, owned=True)
+        for output in old:
+            _remove(self.root / output)
+            del self._lines[output]
+        # Written down before they are made, so that what a killed command leaves is known as its own.
+        self._lines.update({output: (_UNFINISHED, work.place) for output, work in wanted.items()})
+        write_atomic(self.root / _RECORD, self._record)
+        # Whole again, where a line was cut short.
+        write_atomic(self.root / _LINES, b"".join(_line(*line) for line in self._lines.items()))
+        return missing
 
-    def note(self, source: Path, digest: str | None, outputs: Iterable[str]) -> None:
-        """Writes down that outputs of a file are finished; for the arguments see `has`.
+    def note(self, work: Work) -> None:
+        """Writes down that the outputs of a file whose content can be read are finished.
 
         Raises:
             StoreError: the file system refuses.
         """
-        made = dict.fromkeys(outputs, (digest, str(source.resolve())))
+        made = dict.fromkeys(work.outputs, (work.digest or _UNFINISHED, work.place))
         self._lines.update(made)
         try:
             with (self.root / _LINES).open("ab") as file:
                 file.write(b"".join(_line(*line) for line in made.items()))
         except OSError as error:
             raise StoreError(describe_os_error(error, self.root / _LINES)) from error
+
+    def _has(self, work: Work, sources: Iterable[str]) -> bool:
+        whole = work.digest is not None
+        for output in work.outputs:
+            path = self.root / output
+            there = os.path.lexists(path)
+            if os.path.realpath(path) in sources:
+                raise StoreError(f"{path} is to be predicted, and would be written over; give out=FOLDER, another one")
+            made, source = self._lines.get(output, (None, None))
+            if there and made is None:
+                raise StoreError(
+                    f"{path} would be written over, and is no prediction that {_LINES} tells of; give out=FOLDER, another one, or move it "
+                    "away"
+                )
+            if there and made not in (work.digest, _UNFINISHED) and source != work.place:
+                raise StoreError(f"{path} is the prediction of {source}; {_WAY_OUT}")
+            whole = whole and there and made == work.digest
+        return whole
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         found = read_record(PredictionsFile, self.root / _RECORD, _WAY_OUT, told=("provenance",)).settings
@@ -89,19 +149,37 @@ class PredictionStore:
         if other:
             raise StoreError(f"{self.root} holds predictions with other {', '.join(other)}; {_WAY_OUT}")
 
-    def _read(self) -> Iterator[tuple[str, tuple[str | None, str]]]:
+    def _read(self) -> Iterator[tuple[str, tuple[str, str]]]:
         path = self.root / _LINES
         for line in path.read_bytes().splitlines() if is_file(path) else []:
             try:
                 output, digest, source = json.loads(line)
             except (ValueError, TypeError, RecursionError):
                 continue  # cut short; what it told of is made again
-            if all(isinstance(value, str) for value in (output, digest, source)):
+            if all(isinstance(value, str) for value in (output, digest, source)) and _is_below(output):
                 yield output, (digest, source)
 
 
-def _line(output: str, made: tuple[str | None, str]) -> bytes:
+def _is_below(output: str) -> bool:
+    """Tells whether a path that others may have written stays in the folder: what is old there is removed."""
+    path = PurePosixPath(output)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in output
+
+
+def _line(output: str, made: tuple[str, str]) -> bytes:
     return json.dumps([output, *made]).encode() + b"\n"
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except NotADirectoryError:
+        return  # a folder on the way to it is a file by now
+    except OSError as error:
+        raise StoreError(describe_os_error(error, path)) from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Videos, frame by frame."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,15 +13,19 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from zsda.core.digests import content_digest
-from zsda.core.errors import DataError, StoreError
+from zsda.core.errors import DataError, IncompleteError, StoreError
 from zsda.core.files import write_atomic
+from zsda.prediction.containers import is_cut_short
 from zsda.prediction.outputs import PAINTED, Painter
 from zsda.prediction.predictor import Predictor
-from zsda.prediction.store import PredictionStore, replaced
+from zsda.prediction.store import PredictionStore, Work, replaced
+
+_log = logging.getLogger(__name__)
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # it speaks of its own insides, and the error names the file
 
 _SUFFIX = ".mp4"
+_PATIENCE = 1.0  # seconds that sound may last longer than the pictures
 
 
 class Video:
@@ -32,14 +37,16 @@ class Video:
     Attributes:
         rate: frames in a second.
         size: height, width of the frames, upright.
-        count: how many frames the file says that it has.
+        count: how many frames the file says that it has, often an estimate; 0 or less if it says nothing.
+        cut_short: whether the end of the file is missing.
+        reached: seconds from the start to the end of the last frame that was read.
 
     Raises:
         DataError: it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self.reached = path, 0.0
         capture = self._open()
         try:
             good, frame = capture.read()
@@ -48,6 +55,10 @@ class Video:
             capture.release()
         if not good or not 0 < self.rate < np.inf:
             raise self._unreadable()
+        try:
+            self.cut_short = is_cut_short(path)
+        except OSError as error:
+            raise self._unreadable() from error
         self.size: tuple[int, int] = frame.shape[:2]
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
@@ -58,6 +69,7 @@ class Video:
                 good, frame = capture.read()
                 if not good:
                     return
+                self.reached = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 + 1 / self.rate
                 yield np.ascontiguousarray(frame[..., ::-1])
         finally:
             capture.release()
@@ -98,19 +110,21 @@ def predict_video(
 
     Raises:
         DataError: the video cannot be read.
-        StoreError: the file system refuses.
+        IncompleteError: its end is missing; what is there was predicted, and is not noted as finished.
+        StoreError: an output cannot be written to its place, see `PredictionStore.begin`, or the file system refuses.
         ModelError: outputs of the network are not finite.
     """
     video = Video(path)
-    places, digest = video_places(path.stem, kinds, video.size), content_digest(path)
-    if store.has(path, digest, places.values()):
+    places = video_places(path.stem, kinds, video.size)
+    work = Work(path, None if video.cut_short else content_digest(path), list(places.values()))
+    if not store.begin([work]):
         return None
     count = 0
     with ExitStack() as stack:
         writers = {
             kind: stack.enter_context(_writer(store.root / place, video))
             for kind, place in places.items()
-            if place.endswith(_SUFFIX)
+            if place == f"{kind}/{path.stem}{_SUFFIX}"  # a folder of frames may end in it, too
         }
         for number, pixels in enumerate(
             progress.track(video.frames(), max(0, video.count) or None, description="predicting")
@@ -122,7 +136,21 @@ def predict_video(
                 else:
                     write_atomic(store.root / place / f"{number:06}.png", painter.png(kind, prediction, pixels))
             count = number + 1
-    store.note(path, digest, places.values())
+    if video.cut_short:
+        raise IncompleteError(
+            f"{path}: the end of the file is missing; its first {count} frames were predicted, the results are in {store.root}; expected a "
+            "complete video"
+        )
+    told = video.count / video.rate
+    # The count alone is no measure where the rate varies; and the time is no proof: a trimmed video tells of what it does not show.
+    if count < video.count and video.reached < told - _PATIENCE:
+        _log.warning(
+            "%s: its frames end after %.1f of about %.1f seconds; the rest is damaged, was trimmed, or is sound alone",
+            path,
+            video.reached,
+            told,
+        )
+    store.note(work)
     return count
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, StepLR
 
-from zsda.core.values import NOT_NEGATIVE, one_of
+from zsda.core.values import COUNT, NOT_NEGATIVE, SHARE, one_of
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,27 @@ class Cosine:
             return (lowest + (base - lowest) * (1 + math.cos(math.pi * progress)) / 2) / base
 
         return {"scheduler": _for_each_group(optimizer, factor), "interval": "step"}
+
+
+class Step:
+    """Keeps the learning rate for a while, then multiplies it, again and again; an option of SDGPA's code.
+
+    Args:
+        every: how long it is kept, in the unit of the phase.
+        factor: what it is multiplied by then.
+
+    Raises:
+        ConfigError: either makes no sense.
+    """
+
+    def __init__(self, every: int, factor: float = 0.1) -> None:
+        COUNT.check("schedule.every", every)
+        SHARE.check("schedule.factor", factor)
+        self.every, self.factor = every, factor
+
+    def __call__(self, optimizer: Optimizer, horizon: Horizon) -> dict[str, Any]:
+        """See `Schedule`."""
+        return {"scheduler": StepLR(optimizer, self.every, self.factor), "interval": horizon.unit}
 
 
 class OneCycle:

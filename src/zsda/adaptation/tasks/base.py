@@ -55,7 +55,11 @@ class SegmentationTask(TrainingTask):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [B, 3, H, W] to logits."""
-        return self.model(images.contiguous(memory_format=self._format))
+        return self.model(self.laid_out(images))
+
+    def laid_out(self, images: Tensor) -> Tensor:
+        """Returns images [B, 3, H, W] as the device likes them best in memory."""
+        return images.contiguous(memory_format=self._format)
 
     def validation_step(self, batch: dict[str, Any], _index: int, dataloader_idx: int = 0) -> Watched | None:
         """Scores a batch of a watched set, and returns what can be shown of it, if it holds anything good."""

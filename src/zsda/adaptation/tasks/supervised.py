@@ -41,6 +41,10 @@ class SupervisedTask(SegmentationTask):
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=count, sync_dist=True)
         return loss
 
+    def log_part(self, name: str, loss: Tensor, count: int) -> None:
+        """Logs a part of the loss of ``count`` scenes, by epoch."""
+        self.log(f"train/loss_{name}", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+
     def logits_of_classes(self, images: Tensor) -> Tensor:
         """Maps images to logits.
 

@@ -36,6 +36,7 @@ def described_samples(description: Description, split: str, needs_labels: bool |
     if needs_labels and patterns.labels is None:
         raise ConfigError(f"{description.path}: splits.{split} has no labels:, which are needed here")
     samples: dict[str, Sample] = {}
+    in_any_case = _AnyCase()
     for image, stars in _matching(what, description.root, patterns.images):
         *above, frame = (star.replace("/", "-") for star in stars)
         if not frame:
@@ -47,7 +48,9 @@ def described_samples(description: Description, split: str, needs_labels: bool |
             raise DataError(
                 f"{what}: {samples[key].image} and {image} would both be {key}; expected a name of its own for each"
             )
-        label = None if patterns.labels is None else _in_any_case(description.root / _filled(patterns.labels, stars))
+        label = (
+            None if patterns.labels is None else in_any_case.find(description.root / _filled(patterns.labels, stars))
+        )
         samples[key] = Sample(key, image, label, description.encoding)
     folder, all_wanted = (
         _fixed(description.root, patterns.images),
@@ -148,9 +151,31 @@ def _filled(pattern: str, stars: Sequence[str]) -> str:
     return filled.lstrip("/").replace("//", "/")  # of folders of any depth, which may be none
 
 
-def _in_any_case(label: Path) -> Path:
-    cases = (label, label.with_suffix(label.suffix.lower()), label.with_suffix(label.suffix.upper()))
-    return next((path for path in cases if is_there(path)), label)
+class _AnyCase:
+    """Finds files whose ending counts in any case; lists a folder once, and only where a file is not called as expected."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, dict[Path, Path]] = {}
+
+    def find(self, path: Path) -> Path:
+        """Returns the file that is there, or the path itself where there is none."""
+        if is_there(path):
+            return path
+        folder = path.parent
+        if folder not in self._listed:
+            self._listed[folder] = {_lower_ending(file): file for file in _files(folder)}
+        return self._listed[folder].get(_lower_ending(path), path)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:  # its labels are missing, then
+        return []
+
+
+def _lower_ending(path: Path) -> Path:
+    return path.with_suffix(path.suffix.lower())
 
 
 def _expected(patterns: Split) -> str:

@@ -3,6 +3,7 @@
 <root>/**/<frame>.{png,jpg,jpeg}    in any case of the ending
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from zsda.data.samples import Sample, SegmentationDataset, images_below, warn_of
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
 
-def folder_samples(root: Path) -> list[Sample]:
+def folder_samples(root: Path, left_out: Callable[[Path], bool] = lambda _: False) -> list[Sample]:
     """Lists the images below a folder, at any depth, in the order of their keys: relative paths without ending.
 
     Hidden files and folders are left out, such as the ``._x.png`` of macOS; links to folders are not followed.
+
+    Args:
+        root: the folder.
+        left_out: tells of an image whether it is none of the user's.
 
     Raises:
         DataError: there is no such folder or no image in it, or two would have one key.
@@ -24,7 +29,11 @@ def folder_samples(root: Path) -> list[Sample]:
     if not root.is_dir():
         raise DataError(f"no folder {root}; expected one that holds images, PNG or JPEG")
     found: dict[str, Path] = {}
+    others: list[Path] = []
     for image in images_below(root):
+        if left_out(image):
+            others.append(image)
+            continue
         if image.suffix.lower() not in _ENDINGS:
             continue
         key = image.relative_to(root).with_suffix("").as_posix()
@@ -32,8 +41,9 @@ def folder_samples(root: Path) -> list[Sample]:
             raise DataError(f"{found[key]} and {image} would both be {key}; expected a name of its own for each")
         found[key] = image
     if not found:
-        raise DataError(f"no images under {root}; expected PNG or JPEG files in it, at any depth")
-    warn_of_unused(f"folder {root.name}", root, list(found.values()), "PNG or JPEG, without links to folders")
+        beside = f" beside the {len(others)} that zsda wrote" if others else ""
+        raise DataError(f"no images under {root}{beside}; expected PNG or JPEG files in it, at any depth")
+    warn_of_unused(f"folder {root.name}", root, [*found.values(), *others], "PNG or JPEG, without links to folders")
     return [Sample(key, found[key]) for key in sorted(found)]
 
 

@@ -42,6 +42,7 @@ class GeneratedSet(SegmentationDataset):
 
     Attributes:
         made_of: image -> that of its source.
+        source_name: what the source is called.
         is_edited: whether these are edits; renders of `ORACLE` are none, have no scores, and are all taken.
         best: what ``keep_best`` chose; None where it chose nothing.
 
@@ -75,6 +76,7 @@ class GeneratedSet(SegmentationDataset):
         samples = generated_samples(folder, source.split, source.samples, way_out, least, checks)
         sources = {sample.key: sample.image for sample in source.samples}
         self.made_of = {sample.image: sources[sample.key] for sample in samples if sample.key in sources}
+        self.source_name = source.name
         super().__init__(samples, name, folder, source.split, source.classes, source.reader)
         self.best: Best | None = None
         if keep_best is not None and self.is_edited:
