@@ -4,7 +4,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test bench lint format clean
+CONDITIONS := night snow rain fog game
+DOCUMENTS := README.md,docs/study.md,docs/self_training.md
+
+.PHONY: setup demo study test bench lint format clean
 
 setup: $(INSTALLED)
 
@@ -17,6 +20,14 @@ $(INSTALLED): constraints.txt pyproject.toml
 
 demo: $(INSTALLED)
 	$(RUN) -m zsda.demo
+
+# An hour and a quarter on two cores, and on from where it was; then the documents that show its figures.
+study: $(INSTALLED)
+	$(RUN) -m zsda.study world=miniature
+	cp runs/study/report/scores.csv docs/study_scores.csv
+	cp runs/study/report/fog.jpg docs/demo.jpg
+	for name in $(CONDITIONS); do cp runs/study/report/$$name.jpg docs/miniature_$$name.jpg; done
+	$(RUN) -m zsda.report 'documents=[$(DOCUMENTS)]'
 
 # Each process takes one thread and about 2 GB.
 test: $(INSTALLED)

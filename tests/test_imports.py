@@ -31,6 +31,7 @@ CONFIG = {
         "own_data",
         "planning",
         "recording",
+        "study_runs",
         "words",
     )
 }
@@ -79,7 +80,8 @@ def test_commands_do_not_import_commands():
 
 def test_commands_alone_lie_beside_the_rooms():
     assert {path.stem for path in ROOT.glob("*.py")} == {
-        "__init__", "__main__", "cache", "check", "demo", "eval", "export", "generate", "predict", "preview", "report", "train",
+        "__init__", "__main__", "cache", "check", "demo", "eval", "export", "generate", "predict", "preview", "report", "study",
+        "train",
     }  # fmt: skip
 
 
@@ -133,7 +135,7 @@ def test_importing_zsda_or_a_command_loads_nothing_heavy():
         "onnxruntime",
         "onnxscript",
     }
-    names = ("check", "generate", "train", "eval", "predict", "report", "preview", "export", "demo")
+    names = ("check", "generate", "train", "eval", "predict", "report", "preview", "export", "demo", "study")
     commands = ", ".join([*(f"zsda.{name}" for name in names), "tools.small_editor.train"])
     code = f"import sys, zsda, {commands}; print(sorted({heavy!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -202,6 +202,28 @@ def test_bad_input_gets_one_line_and_leaves_nothing(zsda, runs, more, message):
     assert not (runs / "report").exists()
 
 
+def test_documents_are_filled_from_the_scores_of_a_report(zsda, runs):
+    assert zsda("report", "scenes=0").returncode == 0
+    before = (runs / "report/report.html").stat().st_mtime_ns
+    document = runs / "report/study.md"
+    mark = "<!-- report {value: score, of: sdgpa, on: fog, scores: scores.csv} -->"
+    document.write_text(f"It reaches {mark}<!-- end -->.\n")
+    first = zsda("report", "documents=runs/report/study.md")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.endswith("written: runs/report/study.md\n")
+    assert document.read_text() == f"It reaches {mark}32.0 ± 2.8<!-- end -->.\n"
+    changed = document.stat().st_mtime_ns
+    again = zsda("report", "documents=[runs/report/study.md]")
+    assert again.stdout.endswith("unchanged: runs/report/study.md\n")
+    assert document.stat().st_mtime_ns == changed
+    assert (runs / "report/report.html").stat().st_mtime_ns == before, "no page is made"
+    refused = zsda("report", "documents=runs/report/study.md", "runs=fog_*", "out=elsewhere")
+    assert one_line(refused).endswith("leave out runs=, out=")
+    document.write_text(f"{mark}\n")
+    assert "runs/report/study.md, line 1: no <!-- end --> follows" in one_line(zsda("report", f"documents={document}"))
+    assert document.read_text() == f"{mark}\n"
+
+
 def test_it_needs_nothing_heavy():
     code = (
         "import sys, zsda.report; from zsda.reporting import formats, layout, published, results, tables;"

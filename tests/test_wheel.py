@@ -75,10 +75,10 @@ def run(installed, folder, *commands):
 
 
 def test_help(installed, tmp_path):
-    commands = ("generate", "train", "eval", "report", "preview", "export", "predict", "demo")
+    commands = ("generate", "train", "eval", "report", "preview", "export", "predict", "demo", "study")
     shown = run(installed, tmp_path, *([command, "--help"] for command in commands))
-    assert [text.count("Groups, each chosen by group=option") for text in shown.split("ended:")] == [1] * 8 + [0]
-    assert shown.count("world       where data, editor and network come from") == 8
+    assert [text.count("Groups, each chosen by group=option") for text in shown.split("ended:")] == [1] * 9 + [0]
+    assert shown.count("world       where data, editor and network come from") == 9
 
 
 def test_a_miniature_adaptation_from_an_empty_folder(installed, tmp_path):

@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "predicts label maps of any photographs, or of a video",
     "report": "compares evaluated runs over their seeds",
     "export": "writes a trained network as safetensors and ONNX",
+    "study": "trains and compares a fixed list of runs, side by side",
     "cache": "says what decoded images take of the disk, and empties it",
     "demo": "shows all of it on a rendered toy city",
 }

@@ -15,7 +15,10 @@ _log = logging.getLogger(__name__)
 
 @command("report")
 def main(config: DictConfig) -> None:
-    """Prints the comparison, and writes it as a page with pictures, as Markdown, LaTeX and CSV."""
+    """Prints the comparison, and writes it as a page with pictures, as Markdown, LaTeX and CSV; or fills documents."""
+    if config.documents:
+        _fill(config)
+        return
     _check(config)
     check_writable("out", Path(config.out))
 
@@ -66,6 +69,25 @@ def main(config: DictConfig) -> None:
     html = Page(comparison, tables, compared, told_command(made), made).html(written, shown, config.scenes)
     write_atomic(Path(config.out) / page, html)
     _log.info("written: %s in %s", ", ".join([page, *written]), config.out)
+
+
+def _fill(config: DictConfig) -> None:
+    """Writes the marked places of documents anew."""
+    others = [str(key) for key in config if key != "documents" and given(str(key))]
+    if others:
+        raise ConfigError(
+            f"documents= goes together with no other option, for documents name their scores and what they show of them; leave out "
+            f"{', '.join(f'{key}=' for key in others)}"
+        )
+
+    from zsda.core.files import read_regular, write_atomic
+    from zsda.reporting.documents import fill_documents
+
+    for path, content in fill_documents([Path(name) for name in _names(config.documents)]).items():
+        same = path.is_file() and read_regular(path) == content
+        if not same:
+            write_atomic(path, content)
+        _log.info("%s: %s", "unchanged" if same else "written", path)
 
 
 def _check(config: DictConfig) -> None:

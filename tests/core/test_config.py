@@ -23,7 +23,7 @@ STUDY = (
     *("source_only", "source_2x", "weather", "whole", "target_only", "intermediate_only", "one_phase", "reversed"),
     *("keep_source", "sdgpa"),
 )
-COMMAND_OF = {"recipe": "generate", "editor": "generate", "setting": "eval"}
+COMMAND_OF = {"recipe": "generate", "editor": "generate", "setting": "eval", "list": "study"}
 
 
 def compose(command, *overrides):

@@ -42,6 +42,7 @@ COMMANDS = {
     "predict": ["input=street.jpg"],
     "cache": [],
     "demo": [],
+    "study": [],
     "check": ["domain=fog", "data=cityscapes", "unlabelled=fog", "setting=[day,edited]"],
 }
 
@@ -142,6 +143,7 @@ ABSURD = [-1, math.nan, 10**20, 1e20, "abc", True, [], [1], None, {}]
         ("preview", ["domain=fog"], "images", []),
         ("report", [], "scenes", []),
         ("report", [], "score", [None]),
+        ("report", [], "documents", ["abc", []]),
         ("demo", [], "scenes.train", []),
         ("cache", [], "clear", [True]),
     ],

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -21,7 +20,6 @@ from zsda.reporting.rounds import Round
 from zsda.reporting.run_scores import Source
 from zsda.reporting.seeds import Summary
 
-DOCS = Path(__file__).parents[2] / "docs"
 AGAINST = ["source_only", "sdgpa"]
 MEASURED = "mIoU in %, protocol sdgpa, input 64x128, mean"
 CAPTION = f"{MEASURED} ± sample standard deviation over seeds 0, 1."
@@ -151,30 +149,6 @@ Points more than source_only in game, seed by seed. {GAINED} {NOISE}
     assert "\\caption{On the target and in game. mIoU" in text
     assert "method & day & game \\\\\n" in text
     assert "\\caption{Against source\\_only, in game. Points more than source\\_only in game, seed by seed." in text
-
-
-def test_the_tables_of_the_study_are_those_of_its_scores():
-    by_run = {}
-    for row in csv.DictReader((DOCS / "miniature_scores.csv").open()):
-        by_run.setdefault((row["method"], row["target"] or None, int(row["seed"])), {})[row["setting"]] = row
-    results = [
-        result(*about, **{setting: 200 * float(row["miou_present"]) for setting, row in of_run.items()})
-        for about, of_run in by_run.items()
-    ]
-    comparison = Comparison(results, ["night", "snow", "fog"], "miou_present")
-    against = ["source_2x", "sdgpa"]
-    made = [table.split("\n\n")[:2] for table in plain_markdown(grids(comparison, against)).split("### ")[1:]]
-    assert [title for title, _ in made] == [
-        "On the target and by day",
-        "Against source_2x, on the target",
-        "Against source_2x, by day",
-        "Against sdgpa, on the target",
-        "Against sdgpa, by day",
-        "Of the way from source_2x to oracle",
-    ]
-    study = (DOCS / "study.md").read_text()
-    for title, table in made:
-        assert f"### {title}\n\n{table}\n\n" in study
 
 
 def test_tables_without_rows_are_left_out():

@@ -203,10 +203,22 @@ def test_the_csv_has_a_row_for_each_run_and_setting(tmp_path):
     make_run(tmp_path, "sdgpa", "fog", 1, {"fog": 0.375})
     rows = list(csv.reader(io.StringIO(results_csv(read(tmp_path)).decode())))
     assert rows == [
-        ["run", "method", "target", "seed", "setting", "protocol", "miou", "miou_present", "accuracy"],
-        ["day_source_only_seed0", "source_only", "", "0", "day", "sdgpa", "0.5", "0.25", "0.9"],
-        ["day_source_only_seed0", "source_only", "", "0", "fog", "sdgpa", "0.25", "0.125", "0.9"],
-        ["fog_sdgpa_seed1", "sdgpa", "fog", "1", "fog", "sdgpa", "0.375", "0.1875", "0.9"],
+        [
+            "run",
+            "method",
+            "source",
+            "target",
+            "seed",
+            "setting",
+            "protocol",
+            "size",
+            "miou",
+            "miou_present",
+            "accuracy",
+        ],
+        ["day_source_only_seed0", "source_only", "day", "", "0", "day", "sdgpa", "64x128", "0.5", "0.25", "0.9"],
+        ["day_source_only_seed0", "source_only", "day", "", "0", "fog", "sdgpa", "64x128", "0.25", "0.125", "0.9"],
+        ["fog_sdgpa_seed1", "sdgpa", "day", "fog", "1", "fog", "sdgpa", "64x128", "0.375", "0.1875", "0.9"],
     ]
 
 

@@ -61,6 +61,12 @@ _SETS = Kind(
     is_names=True,
     is_path=True,
 )
+_DOCUMENTS = Kind(
+    "a Markdown file, no ~ in a list, or a list of them",
+    values.either("", PATH, values.list_of(PATH, "")).fits,
+    is_names=True,
+    is_path=True,
+)
 
 
 _NODES = (
@@ -91,6 +97,7 @@ OPTIONS: Mapping[str, Kind] = {
     "generate:limit": COUNT.or_none(),
     "generate:retries": values.RETRIES,
     "report:runs": NAMES,
+    "report:documents": _DOCUMENTS,
     "report:scenes": Kind("a whole number, 0 for a page without pictures", values.whole(0).fits),
     "report:score": values.one_of(
         None, "miou", "miou_present", "miou_16", "miou_13", "miou_16_published", "miou_13_published"
@@ -113,6 +120,10 @@ OPTIONS: Mapping[str, Kind] = {
     "demo:scenes.*": COUNT,
     "demo:rows": COUNT,
     "demo:*_options": _TEXTS,
+    "study:seeds": values.list_of(SEED, "a list of seeds", least=1),
+    "study:parts": NAMES.or_none(),
+    "study:jobs": COUNT.or_none(),
+    "study:list.*": ANY,
     "cache:clear": FLAG,
     "check:decode": FLAG,
     "check:edits_of": NAME.or_none(),

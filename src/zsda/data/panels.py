@@ -1,4 +1,4 @@
-"""Rows of pictures under captions, as one PNG."""
+"""Rows of pictures under captions, as one picture."""
 
 import functools
 import importlib.util
@@ -34,6 +34,7 @@ Panel = NDArray[np.uint8] | LabelMap
 
 BACKGROUND, INK = (250, 250, 248), (34, 34, 34)
 GAP, MARGIN = 6, 12
+_QUALITY = 88  # of a JPEG
 _LARGEST, _SMALLEST = 22, 9
 _LONGEST = 1000  # characters, of which none but the first are measured
 
@@ -75,13 +76,13 @@ def picture_sheet(captions: Sequence[str], rows: Sequence[Sequence[Panel]], scal
 
 
 def write_picture_sheet(path: Path, captions: Sequence[str], rows: Sequence[Sequence[Panel]], scale: int = 1) -> None:
-    """Writes what `picture_sheet` lays out as a PNG.
+    """Writes what `picture_sheet` lays out, as JPEG where the path ends in ``.jpg``, else as PNG.
 
     Raises:
         StoreError: the file cannot be written.
     """
     buffer = io.BytesIO()
-    picture_sheet(captions, rows, scale).save(buffer, "PNG")
+    picture_sheet(captions, rows, scale).save(buffer, "JPEG" if path.suffix == ".jpg" else "PNG", quality=_QUALITY)
     write_atomic(path, buffer.getvalue())
 
 

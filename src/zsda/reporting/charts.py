@@ -1,4 +1,4 @@
-"""Charts as SVG that stands in a page: drawn by matplotlib, coloured and set in type by the page, also in the dark."""
+"""Charts as SVG: drawn by matplotlib, in a page coloured and set in type by it, also in the dark; `gains` is a file of its own."""
 
 import io
 import re
@@ -25,6 +25,7 @@ _INK, _LINE, _PAPER = "#000001", "#000002", "#000003"
 _COLOURS = {_INK: "var(--ink)", _LINE: "var(--line)", _PAPER: "var(--paper)"} | {
     f"#0000{16 + number:02x}": f"var(--series-{number})" for number in range(SERIES)
 }
+_OF_A_FILE = {_INK: "#1f2328", _LINE: "#b6bdc6", _PAPER: "#ffffff", "#000010": "#0a5ca8"}
 _STYLE = {
     **{"svg.fonttype": "none", "text.parse_math": False, "font.size": 10, "font.family": "DejaVu Sans"},
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), _INK),
@@ -43,6 +44,15 @@ class Bar(NamedTuple):
 
     mean: float | None
     seeds: Sequence[float] = ()
+
+
+class Gain(NamedTuple):
+    """One difference, shares of 1: the mean, its standard error, each seed's own, and whether it is more than noise."""
+
+    mean: float
+    error: float | None
+    seeds: Sequence[float]
+    firm: bool
 
 
 class Curve(NamedTuple):
@@ -183,6 +193,53 @@ def histogram(name: str, values: Mapping[str, Sequence[float]], axis: str) -> st
         return _svg(name, figure)
 
 
+def gains(name: str, unit: str, columns: Sequence[str], rows: Mapping[str, Sequence[Gain | None]]) -> bytes:
+    """Draws differences in points as an SVG file on white: a panel for each column, a line for each row.
+
+    The mean stands on a bar of two standard errors to either side, over a small dot for each seed; what may be noise is paler.
+
+    Args:
+        name: tells its ids from those of others.
+        unit: what is under the panels.
+        columns: names of the panels.
+        rows: name -> a difference for each panel; None where there is none.
+    """
+    height = 1.2 + 0.34 * len(rows)
+    with _style(name):
+        matplotlib.rcParams["font.family"] = "sans-serif"  # which names others for where DejaVu is not at hand
+        width = max(5.2, 0.5 + 0.085 * max(map(len, rows)) + 1.75 * len(columns))
+        figure = Figure(figsize=(width, height), layout="constrained", facecolor=_PAPER)
+        panels = figure.subplots(1, len(columns), sharex=True, sharey=True, squeeze=False)[0]
+        for number, (axes, column) in enumerate(zip(panels, columns, strict=True)):
+            axes.axvline(0, color=_INK, linewidth=0.8, zorder=1)
+            for place, gain in enumerate(of[number] for of in rows.values()):
+                if gain is None:
+                    axes.text(0, place, f" {NONE}", va="center_baseline", fontsize=8)
+                else:
+                    _draw_gain(axes, place, gain)
+            axes.set(title=column, ylim=(len(rows) - 0.5, -0.5))
+            axes.set_yticks(range(len(rows)), [*rows])
+            axes.tick_params(axis="y", length=0)
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.grid(axis="x", alpha=0.6)
+            axes.set_axisbelow(True)
+        figure.supxlabel(
+            f"{unit}\nmean ± two standard errors, a small dot for each seed; pale: may be noise", fontsize=9
+        )
+        return f"{_svg(name, figure, _OF_A_FILE).rstrip()}\n".encode()
+
+
+def _draw_gain(axes: Axes, place: int, gain: Gain) -> None:
+    alpha, mean, colour = (1 if gain.firm else 0.35), 100 * gain.mean, _series(0)
+    above, below = place - 0.12, place + 0.22
+    if gain.error is not None:
+        reach = 200 * gain.error
+        axes.plot([mean - reach, mean + reach], [above, above], color=colour, alpha=alpha, linewidth=1.8)
+    axes.plot([mean], [above], "o", color=colour, alpha=alpha, markersize=6, markeredgewidth=0)
+    dots = [100 * value for value in gain.seeds]
+    axes.plot(dots, [below] * len(dots), "o", color=_INK, alpha=0.7 * alpha, markersize=2.6, markeredgewidth=0)
+
+
 @contextmanager
 def _style(name: str) -> Iterator[None]:
     """Draws as the page wants it, whatever the user's own settings are; what has no glyph here the browser has."""
@@ -208,8 +265,8 @@ def _legend(figure: Figure, axes: Axes, count: int) -> None:
         figure.legend(handles, labels, loc="outside upper left", ncols=min(4, count))
 
 
-def _svg(name: str, figure: Figure) -> str:
-    """Returns the element alone, with ids of its own, its colours left to the page."""
+def _svg(name: str, figure: Figure, colours: Mapping[str, str] = _COLOURS) -> str:
+    """Returns the element alone, with ids of its own, its colours left to the page or replaced by others."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -221,4 +278,4 @@ def _svg(name: str, figure: Figure) -> str:
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in referred else "", text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    return re.sub(r"#0000[0-9a-f]{2}\b", lambda m: _COLOURS.get(m[0], m[0]), text)
+    return re.sub(r"#0000[0-9a-f]{2}\b", lambda m: colours.get(m[0], m[0]), text)

@@ -6,7 +6,7 @@ from zsda.core.errors import ConfigError, StoreError
 from zsda.data.set_names import ORACLE
 from zsda.evaluation.protocols import find_protocol
 from zsda.reporting.run_scores import OF_EDITS, RunScores
-from zsda.reporting.seeds import BySeed, Summary, differences, summarise, summarise_over
+from zsda.reporting.seeds import BySeed, Summary, common, differences, summarise, summarise_over
 
 BASELINES, UPPER_BOUND = ("source_2x", "source_only"), ORACLE
 """From where the way to the oracle is measured: from the source seen as often as the edits, else from the source alone."""
@@ -93,6 +93,10 @@ class Comparison:
         """Returns what a method has over another on the target, seed by seed, averaged over targets; None where one lacks."""
         return self._difference(self.target, method, reference, targets)
 
+    def gain_by_seed(self, method: str, reference: str, targets: Sequence[str]) -> BySeed:
+        """Returns seed -> what `gain` is the mean of; nothing where it is a mean of means, or cannot be told."""
+        return common([differences(self.target(method, t), self.target(reference, t)) for t in targets])
+
     def source_gain(self, method: str, reference: str, targets: Sequence[str]) -> Summary | None:
         """Returns what a method has over another on the source; see `gain`."""
         return self._difference(self.source, method, reference, targets)
@@ -147,8 +151,13 @@ class Comparison:
         return summarise_over([differences(scores(method, target), scores(reference, target)) for target in targets])
 
 
-def known_targets(results: Sequence[RunScores], asked: Sequence[str]) -> list[str]:
+def known_targets(results: Sequence[RunScores], asked: Sequence[str], option: str = "domains=") -> list[str]:
     """Returns the targets that were asked for, once they are such.
+
+    Args:
+        results: what the runs reached.
+        asked: the targets.
+        option: what asks for them, as a message begins.
 
     Raises:
         ConfigError: no run was adapted to one of them, and none without a target was scored in it.
@@ -159,7 +168,7 @@ def known_targets(results: Sequence[RunScores], asked: Sequence[str]) -> list[st
     unknown = [name for name in asked if name not in known]
     if unknown:
         raise ConfigError(
-            f"domains={','.join(unknown)}: no run was adapted to it, and none without a target was scored in it; expected some of "
+            f"{option}{','.join(unknown)}: no run was adapted to it, and none without a target was scored in it; expected some of "
             f"{', '.join(sorted(known))}"
         )
     return list(asked)

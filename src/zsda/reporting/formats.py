@@ -88,9 +88,14 @@ def markdown(grids: Sequence[Grid], command: str) -> str:
     return "\n".join(_markdown(grid, command) for grid in grids)
 
 
-def _markdown(grid: Grid, command: str) -> str:
+def markdown_table(grid: Grid) -> list[str]:
+    """Returns the lines of a table alone in Markdown."""
     lines = [grid.head, ["---", *["---:"] * (len(grid.head) - 1)], *grid.rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _markdown(grid: Grid, command: str) -> str:
+    table = "\n".join(markdown_table(grid))
     runs = ", ".join(f"{run.label} `{_short(run)}`" for run in grid.runs)
     origin = f"<details><summary>Source: {_count(grid)}</summary>\n\n`{_code(command)}`; weights: {runs}\n\n</details>"
     return f"### {grid.title}\n\n{table}\n\n{' '.join(grid.caption)}\n\n{origin}\n"

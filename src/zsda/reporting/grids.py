@@ -35,13 +35,118 @@ def grids(
         quoted: rows of others to show beside the scores.
         rounds: what `zsda.reporting.rounds.read_rounds` returned.
     """
-    tables = [_scores(comparison, quoted)]
+    tables = [scores_table(comparison, comparison.methods, quoted)]
     references = [method for method in against if method in comparison.methods]
     for number, reference in enumerate(references):
         held = [method for method in comparison.methods if method not in references[: number + 1]]
-        tables += [_differences(comparison, held, reference, on_source) for on_source in (False, True)]
-    tables += [_shares(comparison), _layouts(comparison, layouts), _rounds(comparison, rounds)]
+        tables += [differences_table(comparison, held, reference, on_source) for on_source in (False, True)]
+    tables += [shares_table(comparison, comparison.methods), _layouts(comparison, layouts), _rounds(comparison, rounds)]
     return [table for table in tables if table.body]
+
+
+def scores_table(comparison: Comparison, methods: Sequence[str], quoted: Sequence[Quoted] = ()) -> Grid:
+    """Makes the table of what methods reach on each target, on the mean of several, and on the source, in this order.
+
+    Args:
+        comparison: of the runs.
+        methods: its rows; one without any number is left out.
+        quoted: rows of others to show below them.
+    """
+    seeds, columns = len(comparison.seeds), _averaged(comparison)
+    body: list[tuple[str, list[Cell]]] = []
+    for method in methods:
+        found = [summarise(comparison.target(method, target)) for target in comparison.targets]
+        means = [comparison.mean_target(method)] if len(columns) > len(found) else []
+        cells = [
+            _number(summary, comparison.runs([method], targets), seeds)
+            for summary, targets in zip([*found, *means], columns, strict=True)
+        ]
+        places = comparison.targets or [comparison.source_setting]
+        on_source = comparison.runs([method], places, on_source=True)
+        cells.append(_number(comparison.mean_source(method), on_source, seeds))
+        body.append((method, cells))
+    for row in quoted:
+        body.append((row.name, [*(_number(row.mean(targets), measured=False) for targets in columns), Cell()]))
+    names = [row.name for row in quoted]
+    note = [
+        f"Quoted, not measured here, the mean taken of what is quoted: {', '.join(n for n in names if _by(quoted, n) == by)}, from {by}."
+        for by in dict.fromkeys(row.by for row in quoted)
+    ]
+    return _grid(
+        _title(comparison, f"On the target and {_on_source(comparison)}"),
+        ["method", *_columns(comparison), comparison.source_setting],
+        [row for row in body if any(cell.number for cell in row[1])],
+        [caption(comparison), *note],
+        quoted=names,
+    )
+
+
+def differences_table(comparison: Comparison, methods: Sequence[str], reference: str, on_source: bool) -> Grid:
+    """Makes the table of what methods have over another for each target, and on the mean of several.
+
+    Args:
+        comparison: of the runs.
+        methods: its rows; one without any number is left out.
+        reference: the method that they are held against.
+        on_source: whether scores on the source are compared, and not those on the target.
+    """
+    gain: Callable[[str, str, Sequence[str]], Summary | None]
+    gain = comparison.source_gain if on_source else comparison.gain
+    where, seeds = _on_source(comparison) if on_source else "on the target", len(comparison.seeds)
+    body = [
+        (
+            name,
+            [
+                _difference(
+                    gain(name, reference, targets), comparison.runs([name, reference], targets, on_source), seeds
+                )
+                for targets in _averaged(comparison)
+            ],
+        )
+        for name in methods
+    ]
+    return _grid(
+        _title(comparison, f"Against {reference}, {where}"),
+        ["method", *_columns(comparison)],
+        [row for row in body if any(cell.number for cell in row[1])],
+        [
+            f"Points more than {reference} {where}, seed by seed.",
+            caption(comparison, ERROR),
+            _ONE_SEED if seeds == 1 else _RULE,
+        ],
+        ERROR,
+    )
+
+
+def shares_table(comparison: Comparison, methods: Sequence[str]) -> Grid:
+    """Makes the table of how much of the way from the baseline to the oracle methods go, for each target and their mean.
+
+    Args:
+        comparison: of the runs.
+        methods: its rows; both ends of the way, and methods without any number, are left out.
+    """
+    baseline, seeds = str(comparison.baseline), len(comparison.seeds)
+    between = [method for method in methods if method not in (baseline, UPPER_BOUND)]
+    body = [
+        (
+            name,
+            [
+                _per_cent(
+                    comparison.share(name, targets), comparison.runs([name, baseline, UPPER_BOUND], targets), seeds
+                )
+                for targets in _averaged(comparison)
+            ],
+        )
+        for name in between
+    ]
+    about = f"Mean gain over {baseline} on the target in % of that of {UPPER_BOUND}."
+    return _grid(
+        _title(comparison, f"Of the way from {baseline} to {UPPER_BOUND}"),
+        ["method", *_columns(comparison)],
+        [row for row in body if any(cell.number for cell in row[1])],
+        [about, caption(comparison, "")],
+        "",
+    )
 
 
 def caption(comparison: Comparison, spread: str = DEVIATION) -> str:
@@ -102,92 +207,8 @@ def _per_cent(share: Summary | None, runs: Sequence[RunScores], all_seeds: int) 
     return Cell(number=f"{100 * share.mean:.0f}", quantity=SHARE, seeds=share.seeds, counted=counted, runs=runs)
 
 
-def _scores(comparison: Comparison, quoted: Sequence[Quoted]) -> Grid:
-    seeds, columns = len(comparison.seeds), _averaged(comparison)
-    body: list[tuple[str, list[Cell]]] = []
-    for method in comparison.methods:
-        found = [summarise(comparison.target(method, target)) for target in comparison.targets]
-        means = [comparison.mean_target(method)] if len(columns) > len(found) else []
-        cells = [
-            _number(summary, comparison.runs([method], targets), seeds)
-            for summary, targets in zip([*found, *means], columns, strict=True)
-        ]
-        places = comparison.targets or [comparison.source_setting]
-        on_source = comparison.runs([method], places, on_source=True)
-        cells.append(_number(comparison.mean_source(method), on_source, seeds))
-        body.append((method, cells))
-    for row in quoted:
-        body.append((row.name, [*(_number(row.mean(targets), measured=False) for targets in columns), Cell()]))
-    names = [row.name for row in quoted]
-    note = [
-        f"Quoted, not measured here, the mean taken of what is quoted: {', '.join(n for n in names if _by(quoted, n) == by)}, from {by}."
-        for by in dict.fromkeys(row.by for row in quoted)
-    ]
-    return _grid(
-        _title(comparison, f"On the target and {_on_source(comparison)}"),
-        ["method", *_columns(comparison), comparison.source_setting],
-        [row for row in body if any(cell.number for cell in row[1])],
-        [caption(comparison), *note],
-        quoted=names,
-    )
-
-
 def _by(quoted: Sequence[Quoted], name: str) -> str:
     return next(row.by for row in quoted if row.name == name)
-
-
-def _differences(comparison: Comparison, methods: Sequence[str], reference: str, on_source: bool) -> Grid:
-    gain: Callable[[str, str, Sequence[str]], Summary | None]
-    gain = comparison.source_gain if on_source else comparison.gain
-    where, seeds = _on_source(comparison) if on_source else "on the target", len(comparison.seeds)
-    body = [
-        (
-            name,
-            [
-                _difference(
-                    gain(name, reference, targets), comparison.runs([name, reference], targets, on_source), seeds
-                )
-                for targets in _averaged(comparison)
-            ],
-        )
-        for name in methods
-    ]
-    return _grid(
-        _title(comparison, f"Against {reference}, {where}"),
-        ["method", *_columns(comparison)],
-        [row for row in body if any(cell.number for cell in row[1])],
-        [
-            f"Points more than {reference} {where}, seed by seed.",
-            caption(comparison, ERROR),
-            _ONE_SEED if seeds == 1 else _RULE,
-        ],
-        ERROR,
-    )
-
-
-def _shares(comparison: Comparison) -> Grid:
-    baseline, seeds = str(comparison.baseline), len(comparison.seeds)
-    between = [method for method in comparison.methods if method not in (baseline, UPPER_BOUND)]
-    body = [
-        (
-            name,
-            [
-                _per_cent(
-                    comparison.share(name, targets), comparison.runs([name, baseline, UPPER_BOUND], targets), seeds
-                )
-                for targets in _averaged(comparison)
-            ],
-        )
-        for name in between
-    ]
-    about = f"Mean gain over {baseline} on the target in % of that of {UPPER_BOUND}."
-    return _grid(
-        _title(comparison, f"Of the way from {baseline} to {UPPER_BOUND}"),
-        ["method", *_columns(comparison)],
-        [row for row in body if any(cell.number for cell in row[1])],
-        [about, caption(comparison, "")],
-        "",
-    )
 
 
 def _layouts(comparison: Comparison, layouts: Sequence[Kept]) -> Grid:

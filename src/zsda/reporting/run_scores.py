@@ -14,6 +14,10 @@ from zsda.evaluation.records import SUMMARY
 
 OF_EDITS = {"edited", "rendered"}
 """Settings that show what edits keep; their images depend on ``edits_of``."""
+ABOUT = ("run", "method", "source", "target", "seed", "setting", "protocol", "size")
+"""Columns of raw scores before the scores themselves; ``source`` is the setting that shows it, ``size`` height x width."""
+CHOSEN_EPOCH = "oracle selection: epoch"
+"""A further column, where epochs were chosen."""
 
 
 @dataclass(frozen=True)
@@ -115,17 +119,21 @@ def told_command(provenance: Mapping[str, Any]) -> str:
 
 
 def results_csv(results: Sequence[RunScores]) -> bytes:
-    """Returns the raw scores as CSV, one row for each run and setting; chosen epochs stand in a column of their own."""
+    """Returns the raw scores as CSV, one row for each run and setting; chosen epochs stand in a column of their own.
+
+    `zsda.reporting.scores_file.read_scores_csv` reads them back.
+    """
     chosen = any(result.epoch is not None for result in results)
     text = io.StringIO()
     writer = csv.writer(text)
-    extra = ["oracle selection: epoch"] if chosen else []
+    extra = [CHOSEN_EPOCH] if chosen else []
     known = {key for result in results for scores in result.settings.values() for key in scores}
     columns = [*SUMMARY, *(key for key in SUBSETS if key in known)]
-    writer.writerow(["run", "method", "target", "seed", "setting", "protocol", *columns, *extra])
+    writer.writerow([*ABOUT, *columns, *extra])
     for result in results:
-        about = [result.run, result.method, result.target or "", result.seed]
+        about = [result.run, result.method, result.source_setting, result.target or "", result.seed]
+        seen = [result.protocol, "x".join(map(str, result.size))]
         epoch = [result.epoch] if chosen else []
         for setting, scores in sorted(result.settings.items()):
-            writer.writerow([*about, setting, result.protocol, *(scores.get(key, "") for key in columns), *epoch])
+            writer.writerow([*about, setting, *seen, *(scores.get(key, "") for key in columns), *epoch])
     return text.getvalue().encode()

@@ -24,7 +24,7 @@ _VIEWS = {"intermediate": "intermediate", "target": "target edit", ORACLE: "rend
 def write_adaptation_sheet(
     path: Path, data_root: Path, domain: str, networks: Mapping[str, TrainedNetwork], count: int
 ) -> None:
-    """Writes what `adaptation_rows` shows as a PNG, small scenes enlarged by a whole number.
+    """Writes what `adaptation_rows` shows, as JPEG or PNG by the ending, small scenes enlarged by a whole number.
 
     Raises:
         DataError: a set is not there, or the views have no scene in common.

@@ -50,9 +50,17 @@ def summarise_over(parts: Sequence[BySeed]) -> Summary | None:
     """
     if not parts or not all(parts):
         return None
-    if all(part.keys() == parts[0].keys() for part in parts):
-        return summarise({seed: fmean(part[seed] for part in parts) for seed in parts[0]})
+    averaged = common(parts)
+    if averaged:
+        return summarise(averaged)
     return Summary(fmean(fmean(part.values()) for part in parts), None, min(map(len, parts)))
+
+
+def common(parts: Sequence[BySeed]) -> BySeed:
+    """Returns seed -> the mean over several conditions; nothing where they do not have the same seeds."""
+    if not parts or any(part.keys() != parts[0].keys() for part in parts):
+        return {}
+    return {seed: fmean(part[seed] for part in parts) for seed in parts[0]}
 
 
 def differences(scores: BySeed, reference: BySeed) -> BySeed:
