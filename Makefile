@@ -21,7 +21,7 @@ $(INSTALLED): constraints.txt pyproject.toml
 demo: $(INSTALLED)
 	$(RUN) -m zsda.demo
 
-# An hour and a quarter on two cores, and on from where it was; then the documents that show its figures.
+# An hour on two cores with units for bf16, and on from where it was; then the documents that show its figures.
 study: $(INSTALLED)
 	$(RUN) -m zsda.study world=miniature
 	cp runs/study/report/scores.csv docs/study_scores.csv

@@ -1,5 +1,6 @@
 """Commands side by side: their order, what becomes of failures, and that none is left behind."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -58,6 +59,22 @@ def test_so_many_run_at_a_time(tmp_path):
 def test_what_waits_for_nothing_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="later: wait for jobs that are not there"):
         run([Job("later", ("cache",), ("never",))], 1, tmp_path / "logs")
+
+
+def test_a_job_waits_for_the_one_that_still_writes_its_log(tmp_path):
+    (tmp_path / "logs").mkdir()
+    words, ended = ("cache", "--cfg", "job"), []
+    with (tmp_path / "logs/locked.log").open("w") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+
+        def end(one):
+            ended.append((one.code, one.job.name))
+            if one.job.name == "later":
+                fcntl.flock(log, fcntl.LOCK_UN)
+
+        jobs = [Job("locked", words), Job("beside", words), Job("later", words, ("beside",))]
+        run_jobs(jobs, 2, tmp_path / "logs", {"OMP_NUM_THREADS": "1"}, lambda job: None, end)
+    assert ended == [(0, "beside"), (0, "later"), (0, "locked")]
 
 
 SLEEPS = """

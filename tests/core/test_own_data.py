@@ -209,7 +209,7 @@ def test_every_folder_of_a_world_is_a_name_that_is_taken(zsda, work):
     folders = {name for text in configs for name in re.findall(r"\$\{data_root\}/(\w+)", text)}
     worlds = {name for text in configs for name in re.findall(r"data_root: data/(\w+)", text)}
     assert {"ACDC", "cityscapes", "GTA5"} <= folders
-    assert worlds == {"demo", "miniature"}
+    assert worlds == {"demo", "miniature", "study"}
     for name in sorted(folders | worlds):
         (work / f"{name}.yaml").write_text(TOWN)
         assert f"called {name}, as a" in refused(zsda, "method=source_only", "data=folder", f"data.file={name}.yaml")

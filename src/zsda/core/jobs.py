@@ -1,5 +1,6 @@
 """Commands side by side, each in a process of its own that is forked from one which has imported everything."""
 
+import fcntl
 import importlib
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -77,7 +78,8 @@ def run_jobs(
     """Runs commands, so many at a time, each as soon as there is room and those it needs are done; of these the first in the list.
 
     A command that had to leave inputs out, exit code 1, is done. A signal that ends this process ends the others first, trainings with a
-    checkpoint; a second one waits for nothing. They end as well where this process is killed.
+    checkpoint; a second one waits for nothing. They end as well where this process is killed, and when it is started again at once, each
+    waits for its predecessor.
 
     Args:
         jobs: in the order in which they are to begin.
@@ -188,11 +190,13 @@ def _work(words: Sequence[str], log: Path, environment: Mapping[str, str]) -> No
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    multiprocessing.set_start_method(
-        None, force=True
-    )  # of its loaders, which would else be this one's, and import all once more
+    # Of its loaders, which would else be this one's, and import all once more.
+    multiprocessing.set_start_method(None, force=True)
     os.environ.update(environment)
     with log.open("a", encoding="utf-8") as file:
+        with suppress(OSError):  # where the file system knows no locks
+            # The same command of a parent that was killed may be writing its checkpoint; what it writes to it keeps locked.
+            fcntl.flock(file, fcntl.LOCK_EX)
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     try:

@@ -20,8 +20,8 @@ _STEP = 8
 
 _OF_A_WORLD = ("ACDC", "cityscapes", "GTA5", "RobotCar", "SYNTHIA_RAND_CITYSCAPES")
 """Folders of data sets, under ``data_root``."""
-_WORLDS = ("demo", "miniature")
-"""Folders of worlds, under the ``data_root`` of the real one."""
+_WORLDS = ("demo", "miniature", "study")
+"""Folders of rendered worlds, under the ``data_root`` of the real one."""
 
 
 def take_own_data(config: DictConfig, name: str, words: Sequence[str]) -> None:
